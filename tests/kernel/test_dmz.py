@@ -1,0 +1,148 @@
+"""The DMZ between a network resource's side and a small internet: what passes, what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+import pytest
+from separate_host import SeparateHost, separate_hosts
+
+from zosfsm.kernel import dmz, firewall, namespaces, rulesets
+from zosfsm.kernel.errors import KernelError
+
+pytestmark = pytest.mark.kernel
+
+_MAC = "02:00:00:00:00:77"
+_FARM = IPv4Network("192.0.2.0/24")
+_PING = "ping -q -c 1 -W 0.4"
+
+
+def _build() -> tuple[str, ...]:
+    dmz.ensure(_MAC, (_FARM,))
+    return dmz.differences(_MAC, (_FARM,))
+
+
+@pytest.fixture
+def host() -> Iterator[SeparateHost]:
+    """The farm's network with its router behind the bridge `zos`, and behind the router 203.0.113.1 and 10.9.9.9."""
+    with separate_hosts(1) as (only,):
+        only.shell(
+            "ip link set lo up && ip link add zos type bridge && ip link set zos up && "
+            "ip address add 192.0.2.10/24 dev zos && "
+            "ip netns add router && ip link add nic type veth peer name farm netns router && "
+            "ip link set nic master zos up && ip -n router link set farm up && ip -n router link set lo up && "
+            "ip -n router address add 192.0.2.1/24 dev farm && ip -n router address add 203.0.113.1/32 dev lo && "
+            "ip -n router address add 10.9.9.9/32 dev lo"
+        )
+        yield only
+
+
+@pytest.fixture
+def built(host: SeparateHost) -> SeparateHost:
+    """The DMZ with a lease, and a tenant on its bridge as a network resource would be."""
+    assert host.run(_build) == ()
+    host.shell(
+        "ip -n ndmz address add 192.0.2.20/24 dev public && ip -n ndmz route add default via 192.0.2.1 && "
+        "ip netns add tenant && ip link add public link br-ndmz netns tenant type macvlan mode private && "
+        "ip -n tenant link set public up && ip -n tenant address add 100.127.0.9/16 dev public && "
+        "ip -n tenant route add default via 100.127.0.1"
+    )
+    return host
+
+
+def test_a_tenant_reaches_the_internet_with_the_leased_address(built: SeparateHost) -> None:
+    assert built.succeeds("ip netns exec tenant ping -q -c 1 -w 5 203.0.113.1")
+    assert "100.127" not in built.shell("ip -n router neighbour")
+
+
+def test_a_tenant_reaches_neither_the_farm_nor_a_private_network_nor_the_node(built: SeparateHost) -> None:
+    assert built.succeeds("ip netns exec tenant ping -q -c 1 -w 5 203.0.113.1")
+    for address in ("192.0.2.1", "192.0.2.10", "10.9.9.9"):
+        assert not built.succeeds(f"ip netns exec tenant {_PING} {address}")
+
+
+def test_a_tenant_with_a_false_source_does_not_get_out(built: SeparateHost) -> None:
+    built.shell("ip -n tenant address add 198.51.100.9/32 dev public && ip -n ndmz route add 198.51.100.9/32 dev tonrs")
+    assert not built.succeeds(f"ip netns exec tenant {_PING} -I 198.51.100.9 203.0.113.1")
+
+
+def test_nothing_comes_in_from_outside(built: SeparateHost) -> None:
+    built.shell("ip -n router route add 100.127.0.0/16 via 192.0.2.20")
+    assert not built.succeeds(f"ip netns exec router {_PING} 100.127.0.9")
+
+
+def test_the_dmz_answers_its_tenants(built: SeparateHost) -> None:
+    assert built.succeeds("ip netns exec tenant ping -q -c 1 -w 5 100.127.0.1")
+
+
+def test_the_hosts_own_firewall_lets_the_tenants_through_its_bridges(built: SeparateHost) -> None:
+    built.run(firewall.apply, rulesets.host())
+    assert built.succeeds("ip netns exec tenant ping -q -c 1 -w 5 203.0.113.1")
+    assert built.succeeds("ip netns exec router ping -q -c 1 -w 5 192.0.2.10")
+
+
+def test_the_host_listens_to_nobody_but_for_wireguard(built: SeparateHost) -> None:
+    built.run(firewall.apply, rulesets.host())
+    listing = built.shell("nft list chain inet zosfsm from_underlay")
+    assert "udp dport 2000-8000 accept" in listing
+    assert listing.split()[-3:] == ["drop", "}", "}"]
+
+
+def test_the_host_has_no_address_on_the_bridge_of_the_dmz(built: SeparateHost) -> None:
+    assert "inet" not in built.shell("ip address show dev br-ndmz")
+    assert built.shell("sysctl -n net.ipv4.ip_forward net.ipv6.conf.all.forwarding").split() == ["0", "0"]
+
+
+def test_building_again_changes_nothing_and_keeps_the_lease(built: SeparateHost) -> None:
+    def everything() -> list[str]:
+        commands = ("ip link", "ip address", "ip route", "nft -a list ruleset")
+        return [built.shell(f"{place} {command}") for place in ("", "ip netns exec ndmz") for command in commands]
+
+    before = everything()
+    assert built.run(_build) == ()
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        ("ip link del br-ndmz", "br-ndmz"),
+        ("ip link set to-ndmz nomaster", "to-ndmz"),
+        ("ip -n ndmz link del tonrs", "to-ndmz"),
+        ("ip -n ndmz link set public down", "public"),
+        ("ip -n ndmz link set public address 02:00:00:00:00:78", "expected the MAC"),
+        ("ip -n ndmz address del fe80::1/64 dev tonrs", "expected the address fe80::1/64"),
+        ("ip -n ndmz address add 100.127.0.5/16 dev tonrs", "expected no address 100.127.0.5/16"),
+        ("ip netns exec ndmz nft delete chain inet zosfsm postrouting", "firewall"),
+        ("ip netns exec ndmz sysctl -q net.ipv6.conf.all.forwarding=0", "net.ipv6.conf.all.forwarding"),
+    ],
+)
+def test_damage_is_named_and_repaired(host: SeparateHost, damage: str, complaint: str) -> None:
+    assert host.run(_build) == ()
+    host.shell(damage)
+    assert any(complaint in sentence for sentence in host.run(dmz.differences, _MAC, (_FARM,)))
+    assert host.run(_build) == ()
+
+
+def test_a_lost_namespace_is_told_in_a_sentence(host: SeparateHost) -> None:
+    host.run(_build)
+    host.shell("ip netns del ndmz")
+    assert "expected the network namespace ndmz" in host.run(dmz.differences, _MAC)
+
+
+def test_teardown_leaves_nothing_and_may_be_repeated(host: SeparateHost) -> None:
+    host.run(_build)
+    assert host.run(dmz.present)
+    host.run(dmz.teardown)
+    host.run(dmz.teardown)
+    assert not host.run(dmz.present)
+    assert host.run(_build) == ()
+
+
+def test_an_absent_uplink_bridge_is_told_in_a_sentence(host: SeparateHost) -> None:
+    host.shell("ip link del zos")
+    with pytest.raises(KernelError, match="there is no link zos"):
+        host.run(_build)
+    host.run(dmz.teardown)
+    assert host.run(namespaces.names) == ("router",)

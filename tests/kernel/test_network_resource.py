@@ -1,0 +1,299 @@
+"""Network resources on the real kernel: two hosts of one mesh, and one host where everything goes wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from typing import Any
+
+import pytest
+from attrs import evolve
+from separate_host import SeparateHost, separate_hosts
+
+from zosfsm.kernel import dmz, namespaces, network_resource, wireguard, wireguard_userspace
+from zosfsm.kernel.errors import KernelError
+from zosfsm.kernel.network_resource import NetworkPlan
+from zosfsm.kernel.wireguard import Peer
+
+_RANGE = IPv4Network("10.1.0.0/16")
+_UNDERLAY = IPv4Network("192.0.2.0/24")
+_MAC = "02:00:00:00:00:77"
+
+
+def _generated() -> tuple[str, str]:
+    private = subprocess.run(["wg", "genkey"], capture_output=True, text=True, check=True).stdout.strip()
+    public = subprocess.run(["wg", "pubkey"], input=private, capture_output=True, text=True, check=True).stdout.strip()
+    return private, public
+
+
+_KEYS = [_generated() for _ in range(3)]
+
+
+def _peer(number: int) -> Peer:
+    """The node `number` of the mesh as the others see it."""
+    networks = (IPv4Network(f"10.1.{number}.0/24"), IPv4Network(f"100.64.1.{number}/32"))
+    return Peer(_KEYS[number - 1][1], networks, (IPv4Address(f"192.0.2.{number}"), 3000), 20)
+
+
+def _plan(number: int, *peers: int, identifier: str = "abc") -> NetworkPlan:
+    return NetworkPlan(
+        identifier=identifier,
+        subnet=IPv4Network(f"10.1.{number}.0/24"),
+        private_key=_KEYS[number - 1][0],
+        listen_port=3000,
+        peers=tuple(_peer(each) for each in peers),
+        dmz_address=IPv4Address(f"100.127.0.{number + 1}"),
+        network_range=_RANGE,
+    )
+
+
+# These run in a host, each with a back-end of its own, as a node that was started again has.
+
+
+def _build(plan: NetworkPlan) -> tuple[str, ...]:
+    network_resource.ensure_links(plan)
+    network_resource.ensure_firewall(plan)
+    network_resource.ensure_tunnel(plan, wireguard.offered())
+    return _differences(plan)
+
+
+def _differences(plan: NetworkPlan) -> tuple[str, ...]:
+    return network_resource.differences(plan, wireguard.offered())
+
+
+def _teardown(identifier: str = "abc") -> tuple[str, ...]:
+    network_resource.teardown(identifier, wireguard.offered())
+    return network_resource.present()
+
+
+def _build_dmz() -> tuple[str, ...]:
+    dmz.ensure(_MAC, (_UNDERLAY,))
+    return dmz.differences(_MAC, (_UNDERLAY,))
+
+
+def _prepare(host: SeparateHost, number: int) -> None:
+    """The bridge `zos` with an address in the underlay, and the DMZ."""
+    host.shell(
+        "ip link set lo up && ip link add zos type bridge && ip link set zos up && "
+        f"ip address add 192.0.2.{number}/24 dev zos"
+    )
+    assert host.run(_build_dmz) == ()
+
+
+def _join(host: SeparateHost, number: int) -> None:
+    """A workload on the LAN of the node `number`."""
+    host.shell(
+        "ip netns add workload && ip link add t-abc type veth peer name lan netns workload && "
+        "ip link set t-abc master b-abc up && ip -n workload link set lan up && "
+        f"ip -n workload address add 10.1.{number}.2/24 dev lan && "
+        f"ip -n workload route add default via 10.1.{number}.1"
+    )
+
+
+def _wire(one: SeparateHost, two: SeparateHost) -> None:
+    subprocess.run(f"ip link add wire netns {one.pid} type veth peer name wire netns {two.pid}".split(), check=True)
+    for host in (one, two):
+        host.shell("ip link set wire master zos up")
+
+
+def _everything(host: SeparateHost) -> list[str]:
+    """What the kernel has: links with their indexes, addresses, routes, rules with their handles, processes."""
+    return [
+        host.shell(f"{prefix} {command}")
+        for prefix in ("", "ip netns exec n-abc", "ip netns exec ndmz")
+        for command in (
+            "ip link",
+            "ip address",
+            "ip route",
+            "ip -6 route",
+            "nft -a list ruleset",
+            "sysctl -a 2>&1 | grep forwarding",
+        )
+    ] + [str(host.run(wireguard_userspace._processes, "w-abc"))]
+
+
+@pytest.fixture
+def host() -> Iterator[SeparateHost]:
+    with separate_hosts(1) as (only,):
+        _prepare(only, 1)
+        yield only
+
+
+@pytest.fixture
+def mesh() -> Iterator[tuple[SeparateHost, SeparateHost]]:
+    with separate_hosts(2) as (one, two):
+        for number, each in enumerate((one, two), 1):
+            _prepare(each, number)
+        _wire(one, two)
+        for number, each in enumerate((one, two), 1):
+            assert each.run(_build, _plan(number, 3 - number)) == ()
+            _join(each, number)
+        yield one, two
+
+
+class TestPlan:
+    def test_addresses_follow_from_the_subnet_and_the_identifier(self) -> None:
+        plan = _plan(1, 2)
+        assert [str(each) for each in plan.tunnel_addresses] == ["100.64.1.1/16"]
+        assert [str(each) for each in plan.dmz_addresses] == ["100.127.0.2/16", "fd00::2/64"]
+        lan, ula = plan.lan_addresses
+        assert str(lan) == "10.1.1.1/24"
+        assert ula.ip in plan.ula
+        assert int(ula.ip) & 0xFFFFFFFF == int(lan.ip)
+
+    def test_a_mesh_has_one_ula_on_all_nodes_and_another_mesh_another(self) -> None:
+        assert _plan(1).ula == _plan(2).ula != _plan(1, identifier="other").ula
+        assert _plan(1).ula.subnet_of(IPv6Network("fd00::/8"))
+
+    def test_the_private_key_is_not_shown(self) -> None:
+        assert _KEYS[0][0] not in repr(_plan(1))
+
+    @pytest.mark.parametrize("identifier", ["", "a" * 14, "a/b", "a b", "../x", "ä"])
+    def test_an_identifier_that_makes_no_link_name_is_refused(self, identifier: str) -> None:
+        with pytest.raises(KernelError, match="expected 1 to 13 letters"):
+            _plan(1, identifier=identifier)
+
+    @pytest.mark.parametrize("subnet", ["10.2.1.0/24", "10.1.0.0/16", "10.1.1.0/25"])
+    def test_a_subnet_outside_the_range_or_of_another_size_is_refused(self, subnet: str) -> None:
+        with pytest.raises(KernelError, match="expected a /24 inside"):
+            evolve(_plan(1), subnet=IPv4Network(subnet))
+
+    @pytest.mark.parametrize("address", ["100.127.0.1", "100.128.0.2", "10.0.0.1"])
+    def test_a_dmz_address_that_is_none_is_refused(self, address: str) -> None:
+        with pytest.raises(KernelError, match="expected a DMZ address"):
+            evolve(_plan(1), dmz_address=IPv4Address(address))
+
+    @pytest.mark.parametrize("network", ["0.0.0.0/0", "10.1.1.0/24", "192.168.0.0/24", "100.127.0.0/16"])
+    def test_a_peer_may_not_take_what_is_not_its_own(self, network: str) -> None:
+        with pytest.raises(KernelError, match="a peer may not have"):
+            evolve(_plan(1), peers=(evolve(_peer(2), allowed_ips=(IPv4Network(network),)),))
+
+
+@pytest.mark.kernel
+class TestMesh:
+    def test_workloads_of_two_hosts_reach_each_other_through_the_mesh(self, mesh: Any) -> None:
+        one, two = mesh
+        assert one.succeeds("ip netns exec workload ping -q -c 1 -w 10 10.1.2.2")
+        assert two.succeeds("ip netns exec workload ping -q -c 1 -w 10 10.1.1.2")
+        assert one.run(_differences, _plan(1, 2)) == ()
+
+    def test_a_host_cannot_be_reached_from_a_workload_nor_from_a_network_resource(self, mesh: Any) -> None:
+        one, _ = mesh
+        assert one.succeeds("ip netns exec workload ping -q -c 1 -w 10 10.1.2.2")
+        assert not one.succeeds("ip netns exec workload ping -q -c 1 -W 0.3 192.0.2.1")
+        assert not one.succeeds("ip netns exec n-abc ping -q -c 1 -W 0.3 192.0.2.1")
+
+    def test_a_source_from_outside_the_subnet_does_not_pass(self, mesh: Any) -> None:
+        one, _ = mesh
+        assert one.succeeds("ip netns exec workload ping -q -c 1 -w 10 10.1.2.2")
+        one.shell("ip -n workload address add 10.1.9.9/32 dev lan && ip -n n-abc route add 10.1.9.9/32 dev n-abc")
+        assert not one.succeeds("ip netns exec workload ping -q -c 1 -W 0.3 -I 10.1.9.9 10.1.2.2")
+
+    def test_building_again_changes_nothing_and_loses_no_packet(self, mesh: Any) -> None:
+        one, _ = mesh
+        assert one.succeeds("ip netns exec workload ping -q -c 1 -w 10 10.1.2.2")
+        one.shell("ip netns exec workload ping -q -i 0.002 -c 200 10.1.2.2 >/run/ping 2>&1 & echo $! >/run/pid")
+        before = _everything(one)
+        assert one.run(_build, _plan(1, 2)) == ()
+        assert _everything(one) == before
+        one.shell("tail --pid=$(cat /run/pid) -f /dev/null")
+        assert " 0% packet loss" in one.shell("cat /run/ping")
+
+    def test_a_network_resource_goes_and_leaves_nothing(self, mesh: Any) -> None:
+        one, _ = mesh
+        one.shell("ip link del t-abc && ip netns del workload")
+        assert one.run(_teardown) == ()
+        assert one.run(wireguard_userspace.devices) == ()
+        assert "wireguard" not in one.shell("ss -lunp")
+        one.run(dmz.teardown)
+        assert not one.run(dmz.present)
+        assert one.run(namespaces.names) == ()
+        names = sorted(line.split()[0].split("@")[0] for line in one.shell("ip -br link").splitlines())
+        assert names == ["lo", "wire", "zos"]
+
+
+@pytest.mark.kernel
+class TestRepair:
+    def test_a_new_plan_is_applied_as_the_difference(self, host: SeparateHost) -> None:
+        host.run(_build, _plan(1, 2))
+        (pid,) = host.run(wireguard_userspace._processes, "w-abc")
+        new = evolve(_plan(1, 3), listen_port=3005, dmz_address=IPv4Address("100.127.7.7"))
+        assert host.run(_differences, new) != ()
+        assert host.run(_build, new) == ()
+        assert host.run(wireguard_userspace._processes, "w-abc") == [pid]
+        assert "10.1.2.0" not in host.shell("ip -n n-abc route")
+        assert "100.127.0.2" not in host.shell("ip -n n-abc address")
+
+    @pytest.mark.parametrize(
+        ("damage", "complaint"),
+        [
+            ("ip link del b-abc", "b-abc"),
+            ("ip link set l-abc nomaster", "in the bridge b-abc"),
+            ("ip link del l-abc", "l-abc"),
+            ("ip -n n-abc link set n-abc down", "n-abc"),
+            ("ip -n n-abc link del public", "public"),
+            ("ip -n n-abc address add 10.9.9.9/24 dev n-abc", "expected no address 10.9.9.9/24"),
+            ("ip -n n-abc address del 10.1.1.1/24 dev n-abc", "expected the address 10.1.1.1/24"),
+            ("ip -n n-abc route del default", "default route"),
+            ("ip -n n-abc route del 10.1.2.0/24", "expected a route to 10.1.2.0/24"),
+            ("ip -n n-abc route add 10.7.0.0/16 dev w-abc", "expected no route to 10.7.0.0/16"),
+            ("ip -n n-abc link del w-abc", "w-abc"),
+            ("ip netns exec n-abc nft flush ruleset", "firewall"),
+            ("ip netns exec n-abc sysctl -q net.ipv4.ip_forward=0", "net.ipv4.ip_forward"),
+            ("ip netns del n-abc", "network namespace n-abc"),
+            ("wg set w-abc listen-port 3999", "expected w-abc on UDP port 3000"),
+            (f"wg set w-abc peer {_KEYS[1][1]} remove", "expected the peer"),
+            (f"wg set w-abc peer {_KEYS[2][1]}", "expected no peer"),
+            (f"wg set w-abc peer {_KEYS[1][1]} persistent-keepalive 3", "other settings of the peer"),
+            (f"wg set w-abc peer {_KEYS[1][1]} endpoint 203.0.113.9:9", "other settings of the peer"),
+        ],
+    )
+    def test_damage_is_named_and_repaired(self, host: SeparateHost, damage: str, complaint: str) -> None:
+        assert host.run(_build, _plan(1, 2)) == ()
+        host.shell(damage)
+        assert any(complaint in sentence for sentence in host.run(_differences, _plan(1, 2)))
+        assert host.run(_build, _plan(1, 2)) == ()
+
+    def test_a_killed_wireguard_is_named_and_replaced(self, host: SeparateHost) -> None:
+        host.run(_build, _plan(1, 2))
+        (pid,) = host.run(wireguard_userspace._processes, "w-abc")
+        os.kill(pid, signal.SIGKILL)
+        assert host.run(_differences, _plan(1, 2)) != ()
+        assert host.run(_build, _plan(1, 2)) == ()
+
+    def test_nothing_at_all_is_a_difference_and_is_torn_down_with_success(self, host: SeparateHost) -> None:
+        assert host.run(_differences, _plan(1, 2)) != ()
+        assert host.run(_teardown) == ()
+
+    @pytest.mark.parametrize(
+        "half",
+        [
+            "ip netns add n-abc",
+            "ip link add b-abc type bridge",
+            "ip link add l-abc type veth peer name x-abc",
+            "mkdir -p /run/wireguard && wireguard-go w-abc",
+            "mkdir -p /run/wireguard && touch /run/wireguard/w-abc.sock",
+        ],
+    )
+    def test_a_half_is_seen_and_torn_down(self, host: SeparateHost, half: str) -> None:
+        host.shell(half)
+        assert host.run(network_resource.present) == ("abc",)
+        assert host.run(_teardown) == ()
+
+    def test_two_network_resources_do_not_reach_each_other(self, host: SeparateHost) -> None:
+        assert host.run(_build, _plan(1)) == ()
+        assert host.run(_build, evolve(_plan(2, identifier="other"), listen_port=3001)) == ()
+        assert host.succeeds("ip netns exec n-abc ping -q -c 1 -w 5 100.127.0.1")
+        assert host.succeeds("ip netns exec n-abc ping -q -c 1 -w 5 fd00::1")
+        assert not host.succeeds("ip netns exec n-abc ping -q -c 1 -W 0.3 100.127.0.3")
+        assert not host.succeeds("ip netns exec n-abc ping -q -c 1 -W 0.3 fd00::3")
+        assert host.run(network_resource.present) == ("abc", "other")
+
+    def test_a_missing_dmz_is_told_in_a_sentence(self, host: SeparateHost) -> None:
+        host.run(dmz.teardown)
+        with pytest.raises(KernelError, match="there is no link br-ndmz"):
+            host.run(_build, _plan(1))
+        assert host.run(_teardown) == ()

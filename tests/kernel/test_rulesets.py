@@ -1,0 +1,67 @@
+"""What the texts say, and that nft takes them and lists them as written; what they let pass is tested elsewhere."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+
+import pytest
+
+from zosfsm.kernel import firewall, rulesets
+
+
+def _resource() -> str:
+    return rulesets.resource(
+        lan="n-abc",
+        tunnel="w-abc",
+        subnet=IPv4Network("10.1.2.0/24"),
+        ula=IPv6Network("fd12:3456:789a:1::/64"),
+        network_range=IPv4Network("10.1.0.0/16"),
+    )
+
+
+def test_every_ruleset_is_one_table_of_ours() -> None:
+    for text in (rulesets.host(), rulesets.dmz(), _resource()):
+        assert text.startswith("table inet zosfsm {\n")
+        assert text.count("\ntable ") == 0
+
+
+def test_the_farmers_network_is_forbidden_to_the_dmz() -> None:
+    text = rulesets.dmz((IPv4Network("192.0.2.0/24"), IPv6Network("2001:db8::/64")))
+    assert "192.0.2.0/24" in text
+    assert "2001:db8::/64" in text
+
+
+def test_a_farmers_network_inside_a_private_block_is_not_listed_twice() -> None:
+    assert rulesets.dmz((IPv4Network("192.168.1.0/24"),)) == rulesets.dmz()
+
+
+def test_a_resource_judges_the_source_before_it_lets_established_traffic_pass() -> None:
+    forward = _resource().split("chain forward")[1]
+    assert forward.index("from_lan") < forward.index("ct state")
+    assert forward.index("from_mesh") < forward.index("ct state")
+
+
+def test_a_mesh_over_a_public_range_does_not_leave_through_the_internet() -> None:
+    text = rulesets.resource(
+        lan="n-abc",
+        tunnel="w-abc",
+        subnet=IPv4Network("198.51.100.0/24"),
+        ula=IPv6Network("fd00:1::/64"),
+        network_range=IPv4Network("198.51.0.0/16"),
+    )
+    assert "198.51.0.0/16" in text.split("chain to_internet")[1].split("}\n")[0]
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    "text",
+    [
+        rulesets.host(),
+        rulesets.dmz(),
+        rulesets.dmz((IPv4Network("192.0.2.0/24"), IPv4Network("10.0.0.0/8"), IPv6Network("2001:db8::/64"))),
+        _resource(),
+    ],
+)
+def test_nft_takes_the_text_and_lists_it_as_it_is_written(text: str, namespace: str) -> None:
+    firewall.apply(text, namespace)
+    assert firewall.current(namespace).strip() == text.strip()

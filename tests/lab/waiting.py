@@ -1,0 +1,16 @@
+"""Waiting for another process in a test: until something is so, and no longer than that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+PATIENCE_SECONDS = 20.0
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Return as soon as `is_so()`; fail the test where that takes unreasonably long."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)

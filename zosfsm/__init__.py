@@ -1,0 +1,1 @@
+"""The boot and network lifecycle of a Zero-OS node, as explicit state machines."""

@@ -1,0 +1,78 @@
+"""The IP addresses of links. It must not decide which address a link should have."""
+
+from __future__ import annotations
+
+import errno
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from zosfsm.kernel.errors import KernelError
+from zosfsm.kernel.netlink import Message, NetlinkSession, absent_is_success, attempting_netlink
+
+Interface = IPv4Interface | IPv6Interface
+
+
+class AddressOperations(NetlinkSession):
+    """The part of `Links` that is about addresses."""
+
+    def addresses(self, name: str) -> tuple[Interface, ...]:
+        """All addresses of the link `name` in the kernel's order, link-local and not yet usable ones among them."""
+        operation = f"list the addresses of {name}{self._where()}"
+        index = self._required_index(name, operation)
+        # Older kernels ignore the index of the request and send the addresses of every link.
+        messages = self._dump(operation, lambda: self._route().addr("dump", index=index))
+        return tuple(_interface(message) for message in messages if message["index"] == index)
+
+    def ensure_address(self, name: str, interface: Interface) -> None:
+        """Give the link `name` the address `interface`; the same address with another prefix length is replaced."""
+        operation = f"add address {interface} to {name}{self._where()}"
+        present = self.addresses(name)
+        if interface in present:
+            return
+        stale = [other for other in present if other.ip == interface.ip]
+        if interface.version == 6:
+            # IPv6 has an address once only, whatever its prefix length; IPv4 can have both for a moment.
+            self._remove_addresses(name, stale)
+        index = self._required_index(name, operation)
+        with attempting_netlink(operation):
+            try:
+                self._change("add", index, interface)
+            except NetlinkError as error:
+                if error.code == errno.EACCES and interface.version == 6:
+                    raise KernelError(operation, "IPv6 is switched off on this link") from error
+                raise
+        if interface.version == 4:
+            self._remove_addresses(name, stale)
+
+    def remove_address(self, name: str, interface: Interface) -> None:
+        """Take the address `interface` from the link `name`; an absent address or link is success."""
+        self._remove_addresses(name, [interface])
+
+    def flush_addresses(self, name: str) -> None:
+        """Take every address from the link `name` but the link-local IPv6 ones, without which IPv6 fails."""
+        if self._index(name) is None:
+            return
+        self._remove_addresses(
+            name, [each for each in self.addresses(name) if each.version == 4 or not each.is_link_local]
+        )
+
+    def _remove_addresses(self, name: str, interfaces: list[Interface]) -> None:
+        for interface in interfaces:
+            index = self._index(name)
+            if index is None:
+                return
+            with (
+                attempting_netlink(f"remove address {interface} from {name}{self._where()}"),
+                absent_is_success(errno.EADDRNOTAVAIL, errno.ENODEV),
+            ):
+                self._change("del", index, interface)
+
+    def _change(self, command: str, index: int, interface: Interface) -> None:
+        self._route().addr(command, index=index, address=str(interface.ip), prefixlen=interface.network.prefixlen)
+
+
+def _interface(message: Message) -> Interface:
+    # On a point-to-point link IFA_ADDRESS is the other end, and IFA_LOCAL is ours (rtnetlink(7)).
+    own = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+    return ip_interface(f"{own}/{message['prefixlen']}")

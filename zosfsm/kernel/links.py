@@ -1,0 +1,254 @@
+"""The links of one network namespace: found, made, changed and removed, each idempotent. It decides nothing.
+
+`Links` is one netlink socket and belongs to the thread that opened it:
+
+    with Links("n-abc") as links:
+        links.ensure_bridge("b-abc")
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from attrs import frozen
+
+from zosfsm.kernel.addresses import AddressOperations
+from zosfsm.kernel.errors import KernelError
+from zosfsm.kernel.names import check_link_name, check_mac
+from zosfsm.kernel.namespaces import open_handle
+from zosfsm.kernel.netlink import Message, absent_is_success, attempting_netlink
+from zosfsm.kernel.routes import Route, RouteOperations
+
+__all__ = ["Link", "Links", "Route", "link_from"]
+
+# netdevice(7)
+_UP = 0x1
+_LOWER_UP = 0x10000
+
+_MACVLAN_MODES = {"private": 1, "bridge": 4}  # linux/if_link.h
+
+
+@frozen
+class Link:
+    """A link as the kernel showed it at one moment.
+
+    `kind` is "" for a physical NIC (and for lo); `carrier` is false while the link is switched off, because the kernel
+    cannot tell then; `master` is the index of the bridge that holds the link; `mtu` is in bytes.
+    """
+
+    index: int
+    name: str
+    kind: str
+    mac: str
+    up: bool
+    carrier: bool
+    master: int | None
+    mtu: int
+
+
+class Links(AddressOperations, RouteOperations):
+    """Links, addresses and routes of `namespace` (None: the one in which the calling thread is)."""
+
+    def all(self) -> tuple[Link, ...]:
+        """Every link, lo among them, in the order of their indexes."""
+        return tuple(sorted((link_from(message) for message in self._link_messages()), key=lambda link: link.index))
+
+    def find(self, name: str) -> Link | None:
+        """The link `name`, or None."""
+        message = self._message(name)
+        return None if message is None else link_from(message)
+
+    def get(self, name: str) -> Link:
+        """The link `name`; raises KernelError if it is absent."""
+        link = self.find(name)
+        if link is None:
+            raise KernelError(f"use link {name}", f"there is no such link{self._where() or ' here'}")
+        return link
+
+    def set_up(self, name: str) -> None:
+        """Switch the link on."""
+        link = self.get(name)
+        if not link.up:
+            self._set(link, f"switch {name} on", state="up")
+
+    def set_down(self, name: str) -> None:
+        """Switch the link off; the kernel drops its routes and its IPv6 addresses."""
+        link = self.get(name)
+        if link.up:
+            self._set(link, f"switch {name} off", state="down")
+
+    def set_mac(self, name: str, mac: str) -> None:
+        """Give the link the MAC address `mac` ("02:00:00:00:00:01")."""
+        check_mac(mac)
+        link = self.get(name)
+        if link.mac != mac.lower():
+            self._set(link, f"give {name} the MAC {mac}", address=mac.lower())
+
+    def set_mtu(self, name: str, mtu: int) -> None:
+        """Set the largest packet, in bytes, that the link takes."""
+        link = self.get(name)
+        if link.mtu != mtu:
+            self._set(link, f"set the MTU of {name} to {mtu}", mtu=mtu)
+
+    def rename(self, name: str, new: str) -> None:
+        """Rename the link; success if only `new` is there already."""
+        check_link_name(new)
+        link = self.find(name)
+        if link is None:
+            self.get(new)
+        elif name != new:
+            self._set(link, f"rename {name} to {new}", ifname=new)
+
+    def ensure_bridge(self, name: str, mac: str | None = None) -> None:
+        """A bridge `name`, off when new. Without `mac` it takes its MAC from its ports and changes with them."""
+        if mac is not None:
+            check_mac(mac)
+        if self._is_kind(name, "bridge"):
+            if mac is not None:
+                self.set_mac(name, mac)
+            return
+        self.delete(name)
+        with attempting_netlink(f"create bridge {name}{self._where()}"):
+            self._route().link("add", ifname=name, kind="bridge", **_given(address=mac))
+
+    def ensure_veth(self, name: str, peer: str, peer_namespace: str | None) -> None:
+        """A pair of links, `name` here and `peer` in `peer_namespace`, both off when new; a wrong pair is replaced."""
+        check_link_name(peer)
+        with _handle(peer_namespace) as handle:
+            if self._is_pair(name, peer, peer_namespace, handle):
+                return
+            self.delete(name)
+            with Links(peer_namespace) as others:
+                others.delete(peer)
+            with attempting_netlink(f"create veth {name}{self._where()} with peer {peer}"):
+                self._route().link("add", ifname=name, kind="veth", peer={"ifname": peer, "net_ns_fd": handle})
+
+    def ensure_macvlan(
+        self, name: str, parent: str, into: str | None, mode: Literal["bridge", "private"], mac: str | None
+    ) -> None:
+        """A macvlan `name` in the namespace `into`, off when new, over the link `parent` of this namespace."""
+        check_link_name(name)
+        if mac is not None:
+            check_mac(mac)
+        operation = f"create macvlan {name} over {parent}{self._where()}"
+        parent_index = self._required_index(parent, operation)
+        with Links(into) as others:
+            message = others._message(name)
+            if message is not None and self._is_macvlan(message, parent_index, others, mode):
+                if mac is not None:
+                    others.set_mac(name, mac)
+                return
+            others.delete(name)
+        with _handle(into) as handle, attempting_netlink(operation):
+            self._route().link(
+                "add",
+                ifname=name,
+                kind="macvlan",
+                link=parent_index,
+                macvlan_mode=_MACVLAN_MODES[mode],
+                net_ns_fd=handle,
+                **_given(address=mac),
+            )
+
+    def move(self, name: str, into: str | None) -> None:
+        """Move the link to the namespace `into`, where it arrives off and without addresses; success if it is there."""
+        with _handle(into) as handle:
+            link = self.find(name)
+            if link is None:
+                with Links(into) as others:
+                    others.get(name)
+            elif not self._is_own(handle):
+                self._set(link, f"move {name} to network namespace {into or 'of this thread'}", net_ns_fd=handle)
+
+    def delete(self, name: str) -> None:
+        """Remove the link, with its other half if it is a pair; success if it is absent."""
+        index = self._index(name)
+        if index is None:
+            return
+        with attempting_netlink(f"delete link {name}{self._where()}"), absent_is_success(errno.ENODEV):
+            self._route().link("del", index=index)
+
+    def enslave(self, name: str, bridge: str) -> None:
+        """Make the link a port of `bridge`, also if it is a port of another one now."""
+        operation = f"put {name} into bridge {bridge}"
+        master = self._required_index(bridge, operation)
+        link = self.get(name)
+        if link.master != master:
+            self._set(link, operation, master=master)
+
+    def release(self, name: str) -> None:
+        """Take the link out of its bridge; success if it is in none or absent."""
+        link = self.find(name)
+        if link is not None and link.master is not None:
+            self._set(link, f"take {name} out of its bridge", master=0)
+
+    def _set(self, link: Link, operation: str, **fields: object) -> None:
+        with attempting_netlink(f"{operation}{self._where()}"):
+            self._route().link("set", index=link.index, **fields)
+
+    def _is_kind(self, name: str, kind: str) -> bool:
+        link = self.find(name)
+        return link is not None and link.kind == kind
+
+    def _is_pair(self, name: str, peer: str, peer_namespace: str | None, peer_handle: int) -> bool:
+        one = self._message(name)
+        if one is None or link_from(one).kind != "veth" or not self._points_into(one, peer_handle):
+            return False
+        with Links(peer_namespace) as others:
+            other = others._message(peer)
+        if other is None or link_from(other).kind != "veth":
+            return False
+        return bool(one.get_attr("IFLA_LINK") == other["index"] and other.get_attr("IFLA_LINK") == one["index"])
+
+    def _is_macvlan(self, message: Message, parent_index: int, others: Links, mode: str) -> bool:
+        if link_from(message).kind != "macvlan" or message.get_attr("IFLA_LINK") != parent_index:
+            return False
+        data = message.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_DATA")
+        if data.get_attr("IFLA_MACVLAN_MODE") not in (mode, _MACVLAN_MODES[mode]):
+            return False
+        with _handle(self.namespace) as here:
+            return others._points_into(message, here)
+
+    def _points_into(self, message: Message, handle: int) -> bool:
+        """Whether the other half or parent of a link of ours lives in the namespace of `handle`."""
+        identifier = message.get_attr("IFLA_LINK_NETNSID")
+        if identifier is None:
+            return self._is_own(handle)
+        with attempting_netlink(f"compare network namespaces{self._where()}"):
+            return bool(self._route().get_netnsid(fd=handle)["nsid"] == identifier)
+
+    def _is_own(self, handle: int) -> bool:
+        with _handle(self.namespace) as own:
+            return os.path.sameopenfile(own, handle)
+
+
+def link_from(message: Message) -> Link:
+    """Read an RTM_NEWLINK message."""
+    information = message.get_attr("IFLA_LINKINFO")
+    return Link(
+        index=message["index"],
+        name=message.get_attr("IFLA_IFNAME") or "",
+        kind=(information.get_attr("IFLA_INFO_KIND") or "") if information else "",
+        mac=message.get_attr("IFLA_ADDRESS") or "",
+        up=bool(message["flags"] & _UP),
+        carrier=bool(message["flags"] & _LOWER_UP),
+        master=message.get_attr("IFLA_MASTER"),
+        mtu=message.get_attr("IFLA_MTU") or 0,
+    )
+
+
+@contextmanager
+def _handle(namespace: str | None) -> Iterator[int]:
+    handle = open_handle(namespace)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _given(**fields: str | None) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,93 @@
+"""What the DMZ and the network resources have in common: a namespace that routes, its links, addresses and their check.
+
+Nothing here knows which of the two it works for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Interface, IPv6Interface
+
+from zosfsm.kernel import sysctl
+from zosfsm.kernel.links import Links
+
+Interface = IPv4Interface | IPv6Interface
+
+SETTINGS = {
+    "net.ipv4.ip_forward": "1",
+    "net.ipv6.conf.all.forwarding": "1",
+    "net.ipv6.conf.default.forwarding": "1",
+    # Addresses here are ours to give: an address check would leave them unusable for the first second (RFC 4862, 5.4).
+    "net.ipv6.conf.default.accept_dad": "0",
+    # A new address in the subnet of the old one must outlive it.
+    "net.ipv4.conf.all.promote_secondaries": "1",
+    "net.ipv4.conf.all.accept_redirects": "0",
+    "net.ipv4.conf.default.accept_redirects": "0",
+    "net.ipv4.conf.all.send_redirects": "0",
+    "net.ipv4.conf.default.send_redirects": "0",
+}
+"""Of every namespace that routes, in force before its first link comes up."""
+
+
+def set_up_router(namespace: str) -> None:
+    """Let the namespace forward both families, and itself be configured by nobody else."""
+    for name, value in SETTINGS.items():
+        sysctl.write(name, value, namespace)
+
+
+def router_differences(namespace: str) -> tuple[str, ...]:
+    """Each setting that is not as `set_up_router` leaves it, in a sentence."""
+    return tuple(
+        f"expected {name} to be {value} in {namespace}, found {found}"
+        for name, value in SETTINGS.items()
+        if (found := sysctl.read(name, namespace)) != value
+    )
+
+
+def close_to_host(link: str) -> None:
+    """Take IPv6 from a link of the node's own namespace: the node has no address where tenants could speak to it."""
+    sysctl.write(f"net/ipv6/conf/{link}/disable_ipv6", "1", None)
+
+
+def set_addresses(links: Links, link: str, wanted: Iterable[Interface]) -> None:
+    """Give `link` the addresses `wanted` and no others but the kernel's link-local ones; what stays is not touched."""
+    addresses = tuple(wanted)
+    for address in addresses:
+        links.ensure_address(link, address)
+    for address in stale_addresses(links, link, addresses):
+        links.remove_address(link, address)
+
+
+def stale_addresses(links: Links, link: str, wanted: tuple[Interface, ...]) -> tuple[Interface, ...]:
+    """The addresses of `link` that are neither wanted nor link-local."""
+    return tuple(each for each in links.addresses(link) if each not in wanted and not _is_link_local_ipv6(each))
+
+
+def link_differences(links: Links, name: str, *kinds: str) -> tuple[str, ...]:
+    """Whether the link is there, of one of `kinds` and on: a sentence if not."""
+    link = links.find(name)
+    where = links.namespace or "the node's own namespace"
+    if link is None:
+        return (f"expected the link {name} in {where}, found none",)
+    if link.kind not in kinds:
+        return (f"expected {name} in {where} to be a {' or '.join(kinds)}, found {link.kind or 'a physical NIC'}",)
+    if not link.up:
+        return (f"expected {name} in {where} to be on, found it off",)
+    return ()
+
+
+def address_differences(links: Links, name: str, wanted: tuple[Interface, ...]) -> tuple[str, ...]:
+    """Each address that is missing from the link or stale on it, in a sentence; none for an absent link."""
+    if links.find(name) is None:
+        return ()
+    present = links.addresses(name)
+    missing = tuple(
+        f"expected the address {each} on {name}, found it missing" for each in wanted if each not in present
+    )
+    return missing + tuple(
+        f"expected no address {each} on {name}, found it there" for each in stale_addresses(links, name, wanted)
+    )
+
+
+def _is_link_local_ipv6(interface: Interface) -> bool:
+    return interface.version == 6 and interface.is_link_local

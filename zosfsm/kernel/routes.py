@@ -1,0 +1,146 @@
+"""The routes of the main table. It must not decide where packets should go."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+from zosfsm.kernel.errors import KernelError
+from zosfsm.kernel.netlink import Message, NetlinkSession, absent_is_success, attempting_netlink
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+
+# rtnetlink(7) and linux/rtnetlink.h
+_MAIN_TABLE = 254
+_UNICAST = 1
+_SCOPE_LINK = 253
+_SCOPE_UNIVERSE = 0
+_SCOPE_NOWHERE = 255
+_ORIGINS = {2: "kernel", 3: "boot", 4: "static", 9: "ra", 16: "dhcp"}
+
+
+@frozen
+class Route:
+    """One way to `destination`; `gateway` is None where that is on the link itself, `metric` None for IPv4's default.
+
+    `origin` says who made it: "kernel", "ra", "static", "boot", "dhcp" or a number. Equality leaves it out.
+    """
+
+    destination: Network
+    gateway: Address | None
+    link: str
+    metric: int | None = None
+    origin: str = field(default="static", eq=False)
+
+
+class RouteOperations(NetlinkSession):
+    """The part of `Links` that is about routes."""
+
+    def default_route(self, family: Literal[4, 6]) -> Route | None:
+        """The default route that the kernel prefers: the one of the lowest metric."""
+        defaults = [route for route in self._routes(family) if route.destination.prefixlen == 0]
+        return min(defaults, key=lambda route: route.metric or 0, default=None)
+
+    def routes(self, link: str) -> tuple[Route, ...]:
+        """The routes over `link` in both families; those made by the kernel for an address have the origin "kernel"."""
+        self._required_index(link, f"list the routes over {link}{self._where()}")
+        return tuple(route for family in (4, 6) for route in self._routes(family) if route.link == link)
+
+    def replace_route(
+        self, destination: Network, gateway: Address | None, link: str, metric: int | None = None
+    ) -> None:
+        """Send `destination` over `link`, in place of any route to it with that metric (IPv6's default is 1024)."""
+        operation = f"set route {_words(destination, gateway, link, metric)}{self._where()}"
+        _check_families(operation, destination, gateway)
+        index = self._required_index(link, operation)
+        scope = _SCOPE_LINK if gateway is None and destination.version == 4 else _SCOPE_UNIVERSE
+        with attempting_netlink(operation):
+            self._route().route("replace", **_fields(destination, gateway, index, metric), scope=scope)
+
+    def remove_route(self, destination: Network, gateway: Address | None, link: str, metric: int | None = None) -> None:
+        """Remove that route; success if the route or the link is absent. Without a metric, any metric matches."""
+        operation = f"remove route {_words(destination, gateway, link, metric)}{self._where()}"
+        _check_families(operation, destination, gateway)
+        index = self._index(link)
+        if index is None:
+            return
+        with attempting_netlink(operation), absent_is_success(errno.ESRCH, errno.ENODEV, errno.ENETUNREACH):
+            # RT_SCOPE_NOWHERE matches every scope when removing.
+            self._route().route("del", **_fields(destination, gateway, index, metric), scope=_SCOPE_NOWHERE)
+
+    def _routes(self, family: int) -> tuple[Route, ...]:
+        operation = f"list the IPv{family} routes{self._where()}"
+        number = socket.AF_INET if family == 4 else socket.AF_INET6
+        names = {each["index"]: each.get_attr("IFLA_IFNAME") for each in self._link_messages()}
+        messages = self._dump(operation, lambda: self._route().route("dump", family=number, table=_MAIN_TABLE))
+        return tuple(route for message in messages if _is_wanted(message) for route in _routes_in(message, names))
+
+    def _link_messages(self) -> tuple[Message, ...]:
+        return self._dump(f"list the links{self._where()}", lambda: self._route().link("dump"))
+
+
+def _fields(destination: Network, gateway: Address | None, index: int, metric: int | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "family": socket.AF_INET if destination.version == 4 else socket.AF_INET6,
+        "dst": str(destination.network_address),
+        "dst_len": destination.prefixlen,
+        "oif": index,
+        "table": _MAIN_TABLE,
+    }
+    if gateway is not None:
+        fields["gateway"] = str(gateway)
+    if metric is not None:
+        fields["priority"] = metric
+    return fields
+
+
+def _is_wanted(message: Message) -> bool:
+    table = message.get_attr("RTA_TABLE") or message["table"]
+    return bool(table == _MAIN_TABLE and message["type"] == _UNICAST)
+
+
+def _routes_in(message: Message, names: dict[int, str]) -> Iterator[Route]:
+    destination = _destination(message)
+    metric = message.get_attr("RTA_PRIORITY")
+    origin = _ORIGINS.get(message["proto"], str(message["proto"]))
+    for hop, index in _hops(message):
+        yield Route(destination, _gateway(hop), names.get(index, f"link {index}"), metric, origin)
+
+
+def _hops(message: Message) -> Iterator[tuple[Message, int]]:
+    several = message.get_attr("RTA_MULTIPATH")
+    if several:
+        yield from ((hop, hop["oif"]) for hop in several)
+        return
+    yield message, message.get_attr("RTA_OIF") or 0
+
+
+def _gateway(hop: Message) -> Address | None:
+    plain = hop.get_attr("RTA_GATEWAY")
+    if plain is not None:
+        return ip_address(plain)
+    other_family = hop.get_attr("RTA_VIA")
+    return None if other_family is None else ip_address(other_family["addr"])
+
+
+def _destination(message: Message) -> Network:
+    everything = "0.0.0.0" if message["family"] == socket.AF_INET else "::"
+    return ip_network(f"{message.get_attr('RTA_DST') or everything}/{message['dst_len']}")
+
+
+def _check_families(operation: str, destination: Network, gateway: Address | None) -> None:
+    if gateway is not None and gateway.version != destination.version:
+        raise KernelError(
+            operation, f"the gateway is IPv{gateway.version} and the destination IPv{destination.version}"
+        )
+
+
+def _words(destination: Network, gateway: Address | None, link: str, metric: int | None) -> str:
+    via = "" if gateway is None else f" via {gateway}"
+    return f"{destination}{via} over {link}{'' if metric is None else f' with metric {metric}'}"

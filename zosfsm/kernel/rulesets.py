@@ -1,0 +1,187 @@
+"""The texts of the firewalls: the node's own namespace, the DMZ, a network resource. Pure: `firewall` applies them.
+
+Who may reach whom: a network resource reaches its own mesh and the internet, and nothing else: not the node, not
+another network resource, not the farmer's network, and nothing reaches in. IPv4 and IPv6 are ruled alike. Where a rule
+judges a source, it stands before the one that lets established traffic pass.
+
+The texts are written as `nft list table` prints them, with sets sorted and merged: comparing them with what is in force
+is then a comparison of texts, and `firewall` needs its slower way only with an nft that prints differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+
+TUNNEL_ADDRESSES = IPv4Network("100.64.0.0/16")
+"""Each network resource's WireGuard address is in here."""
+DMZ_ADDRESSES = IPv4Network("100.127.0.0/16")
+DMZ_ADDRESSES_IPV6 = IPv6Network("fd00::/64")
+WIREGUARD_PORTS = (2000, 8000)
+"""The UDP ports a user may choose from, both included."""
+
+NOT_INTERNET_IPV4 = tuple(
+    IPv4Network(text)
+    for text in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    )
+)
+"""RFC 6890's blocks that lead to somebody's private network, to the node itself or to many at once."""
+NOT_INTERNET_IPV6 = tuple(IPv6Network(text) for text in ("::/127", "fc00::/7", "fe80::/10", "ff00::/8"))
+
+_NEIGHBOURS = "{ nd-neighbor-solicit, nd-neighbor-advert }"
+
+
+def host() -> str:
+    """The node's own namespace: `zos` is its door to the world, and what hangs on its bridges has no business with it.
+
+    Links that are not named here (loopback, a NIC being probed) are left alone.
+    """
+    first, last = WIREGUARD_PORTS
+    return f"""\
+table inet zosfsm {{
+	chain input {{
+		type filter hook input priority filter; policy accept;
+		iifname "br-ndmz" drop
+		iifname "b-*" drop
+		iifname "zos" jump from_underlay
+	}}
+
+	chain from_underlay {{
+		ct state established,related accept
+		meta l4proto {{ icmp, ipv6-icmp }} accept
+		udp dport {first}-{last} accept comment "WireGuard of the network resources"
+		udp dport {{ 68, 546 }} accept comment "answers to our DHCP clients"
+		drop
+	}}
+
+	chain forward {{
+		type filter hook forward priority filter; policy accept;
+		iifname "zos" oifname "zos" accept comment "frames inside one bridge, seen here with br_netfilter"
+		iifname "br-ndmz" oifname "br-ndmz" accept
+		iifname "b-*" oifname "b-*" accept
+		iifname "zos" drop
+		iifname "br-ndmz" drop
+		iifname "b-*" drop
+		oifname "zos" drop
+		oifname "br-ndmz" drop
+		oifname "b-*" drop
+	}}
+}}
+"""
+
+
+def dmz(farmer_networks: Iterable[IPv4Network | IPv6Network] = ()) -> str:
+    """The DMZ: out to the internet and back, never to a private network nor to the uplink's own, `farmer_networks`."""
+    networks = tuple(farmer_networks)
+    forbidden = [*NOT_INTERNET_IPV4, *(network for network in networks if isinstance(network, IPv4Network))]
+    forbidden_ipv6 = [*NOT_INTERNET_IPV6, *(network for network in networks if isinstance(network, IPv6Network))]
+    return f"""\
+table inet zosfsm {{
+	chain input {{
+		type filter hook input priority filter; policy drop;
+		iifname "lo" accept
+		ct state established,related accept
+		meta l4proto ipv6-icmp accept
+		icmp type echo-request accept
+		iifname "public" udp dport {{ 68, 546 }} accept comment "answers to the DHCP client"
+	}}
+
+	chain forward {{
+		type filter hook forward priority filter; policy drop;
+		iifname "public" oifname "tonrs" ct state established,related accept
+		iifname "tonrs" oifname "public" jump to_internet
+	}}
+
+	chain to_internet {{
+		ip saddr != {DMZ_ADDRESSES} drop
+		ip6 saddr != {DMZ_ADDRESSES_IPV6} drop
+		ip daddr {_set(forbidden)} drop
+		ip6 daddr {_set(forbidden_ipv6)} drop
+		accept
+	}}
+
+	chain postrouting {{
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname "public" ip saddr {DMZ_ADDRESSES} masquerade fully-random
+		oifname "public" ip6 saddr {DMZ_ADDRESSES_IPV6} masquerade fully-random
+	}}
+}}
+"""
+
+
+def resource(*, lan: str, tunnel: str, subnet: IPv4Network, ula: IPv6Network, network_range: IPv4Network) -> str:
+    """A network resource whose LAN link `lan` has `subnet` and `ula`, in a mesh over `network_range` behind `tunnel`.
+
+    What is meant for the mesh never leaves through `public`, not even while the tunnel is away.
+    """
+    mesh = _set((network_range, TUNNEL_ADDRESSES))
+    return f"""\
+table inet zosfsm {{
+	chain input {{
+		type filter hook input priority filter; policy drop;
+		iifname "lo" accept
+		iifname "{lan}" jump from_lan
+		iifname "{tunnel}" jump from_mesh
+		ct state established,related accept
+		icmpv6 type {_NEIGHBOURS} accept
+		icmp type echo-request accept
+		icmpv6 type echo-request accept
+		iifname "{lan}" meta l4proto {{ icmp, ipv6-icmp }} accept
+		iifname "{tunnel}" meta l4proto {{ icmp, ipv6-icmp }} accept
+	}}
+
+	chain forward {{
+		type filter hook forward priority filter; policy drop;
+		iifname "{lan}" jump from_lan
+		iifname "{tunnel}" jump from_mesh
+		ct state established,related accept
+		iifname "{lan}" oifname "{tunnel}" jump to_mesh
+		iifname "{tunnel}" oifname "{tunnel}" jump to_mesh
+		iifname "{tunnel}" oifname "{lan}" ip daddr {subnet} accept
+		iifname "{tunnel}" oifname "{lan}" ip6 daddr {ula} accept
+		iifname "{lan}" oifname "public" jump to_internet
+	}}
+
+	chain from_lan {{
+		ip saddr != {subnet} drop
+		ip6 saddr != {{ ::, {ula}, fe80::/10 }} drop
+	}}
+
+	chain from_mesh {{
+		ip saddr != {mesh} drop
+		ip6 saddr != {{ {ula}, fe80::/10 }} drop
+	}}
+
+	chain to_mesh {{
+		ip daddr {mesh} accept
+		ip6 daddr {ula} accept
+		drop
+	}}
+
+	chain to_internet {{
+		ip daddr {_set((*NOT_INTERNET_IPV4, network_range))} drop
+		ip6 daddr {_set(NOT_INTERNET_IPV6)} drop
+		accept
+	}}
+
+	chain postrouting {{
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname "public" ip saddr {subnet} masquerade
+		oifname "public" ip6 saddr {ula} masquerade
+	}}
+}}
+"""
+
+
+def _set(networks: Iterable[IPv4Network] | Iterable[IPv6Network]) -> str:
+    # nft refuses a set in which one network lies inside another.
+    return "{ " + ", ".join(str(network) for network in collapse_addresses(networks)) + " }"  # type: ignore[type-var]

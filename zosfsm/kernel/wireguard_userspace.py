@@ -1,0 +1,236 @@
+"""WireGuard in user space: one wireguard-go process a device, configured over its socket. Keys go nowhere but there.
+
+The process is started in the underlay, so that its UDP socket is there, and its tun link is then moved to the namespace
+of the tenant. It outlives the node on purpose; the next node finds it by its socket, /var/run/wireguard/NAME.sock, and
+goes on with it. Names are unique in a mount namespace.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from zosfsm.kernel.errors import KernelError, attempting
+from zosfsm.kernel.links import Links
+from zosfsm.kernel.namespaces import exists as namespace_exists
+from zosfsm.kernel.wireguard import Device, Peer, PeerStatus, difference
+from zosfsm.kernel.wireguard_uapi import GET, check_outcome, parse_device, set_request
+
+SOCKETS = Path("/var/run/wireguard")
+PROGRAM = "wireguard-go"
+
+_START_SECONDS = 5.0
+_WAYS_TO_END = ((None, 0.5), (signal.SIGTERM, 1.0), (signal.SIGKILL, 1.0))
+"""Signals, and how many seconds each has. None: a process ends by itself when its link goes."""
+_ANSWER_SECONDS = 10.0
+_POLL_SECONDS = 0.001
+_LARGEST_ANSWER_BYTES = 64 << 20
+
+
+class UserspaceWireGuard:
+    """wireguard-go behind the interface `WireGuard`; to be used from one thread that lives in the underlay."""
+
+    def __init__(self) -> None:
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def ensure(self, name: str, namespace: str | None) -> None:
+        """Start a process for the device, unless one answers and its link is in place; half of that is replaced."""
+        if self.exists(name, namespace):
+            return
+        self.delete(name, namespace)
+        self._start(name)
+        try:
+            with Links(None) as links:
+                links.move(name, namespace)
+        except BaseException:
+            self.delete(name, namespace)
+            raise
+
+    def configure(
+        self, name: str, namespace: str | None, private_key: str, listen_port: int, peers: tuple[Peer, ...]
+    ) -> None:
+        """Apply the difference; see `WireGuard`."""
+        operation = f"configure WireGuard {name}"
+        changes = difference(self.device(name, namespace), private_key, listen_port, peers)
+        if changes.nothing:
+            return
+        if changes.listen_port is not None:
+            # wireguard-go binds when its link comes up, and tells nobody if it fails then.
+            _check_port_is_free(changes.listen_port, operation)
+        check_outcome(operation, _ask(name, set_request(changes)))
+
+    def device(self, name: str, namespace: str | None) -> Device:
+        """What the device is; raises KernelError if no process answers for it."""
+        del namespace  # the socket is found by the name alone
+        answer = _ask(name, GET)
+        check_outcome(f"read WireGuard {name}", answer)
+        return parse_device(answer)
+
+    def peers(self, name: str, namespace: str | None) -> tuple[PeerStatus, ...]:
+        """The peers with their endpoints, handshakes and counters."""
+        return self.device(name, namespace).peers
+
+    def exists(self, name: str, namespace: str | None) -> bool:
+        """Whether a process answers for the device and its link is in `namespace`."""
+        return _answers(name) and _has_link(name, namespace)
+
+    def delete(self, name: str, namespace: str | None) -> None:
+        """End the process by taking its link away, or by a signal if that is not enough, and remove its socket."""
+        child = self._children.pop(name, None)
+        handles = _handles([child.pid] if child is not None else _processes(name))
+        try:
+            for place in {None, namespace}:
+                if place is None or namespace_exists(place):
+                    with Links(place) as links:
+                        links.delete(name)
+            if not any(_ended(handles, number, seconds) for number, seconds in _WAYS_TO_END):
+                raise KernelError(f"delete WireGuard {name}", f"{PROGRAM} did not even end after SIGKILL")
+        finally:
+            for handle in handles:
+                os.close(handle)
+        if child is not None:
+            child.wait()
+        with attempting(f"remove the socket of WireGuard {name}"):
+            _socket_path(name).unlink(missing_ok=True)
+
+    def _start(self, name: str) -> None:
+        operation = f"start {PROGRAM} for {name}"
+        with attempting(operation):
+            SOCKETS.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                child = subprocess.Popen(
+                    [PROGRAM, "-f", name],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd="/",
+                    env={"PATH": os.environ.get("PATH", os.defpath), "LOG_LEVEL": "silent"},
+                    start_new_session=True,
+                )
+            except FileNotFoundError as error:
+                raise KernelError(operation, f"{PROGRAM} is not installed and the kernel has no WireGuard") from error
+        self._children[name] = child
+        deadline = time.monotonic() + _START_SECONDS
+        while not _answers(name):
+            if child.poll() is not None:
+                del self._children[name]
+                raise KernelError(operation, f"it ended at once with code {child.returncode}; is /dev/net/tun there?")
+            if time.monotonic() > deadline:
+                self.delete(name, None)
+                raise KernelError(operation, f"its socket did not answer within {_START_SECONDS:g} s")
+            time.sleep(_POLL_SECONDS)
+
+
+def devices() -> tuple[str, ...]:
+    """Names of devices with a socket in this mount namespace or with a process in this network namespace."""
+    with attempting("list the sockets of WireGuard"):
+        sockets = {path.name.removesuffix(".sock") for path in SOCKETS.glob("*.sock")}
+    return tuple(sorted(sockets | {arguments[2] for _, arguments in _running()}))
+
+
+def _has_link(name: str, namespace: str | None) -> bool:
+    if namespace is not None and not namespace_exists(namespace):
+        return False
+    with Links(namespace) as links:
+        link = links.find(name)
+    return link is not None and link.kind == "tun"
+
+
+def _socket_path(name: str) -> Path:
+    return SOCKETS / f"{name}.sock"
+
+
+def _answers(name: str) -> bool:
+    """Whether somebody listens on the socket; a file that a killed process left behind does not count."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_ANSWER_SECONDS)
+        try:
+            connection.connect(str(_socket_path(name)))
+        except OSError:
+            return False
+    return True
+
+
+def _ask(name: str, request: str) -> str:
+    """Send one request and read the answer up to its empty line. Neither appears in an error: both may hold the key."""
+    operation = f"talk to {PROGRAM} about {name}"
+    answer = bytearray()
+    with attempting(operation), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_ANSWER_SECONDS)
+        connection.connect(str(_socket_path(name)))
+        connection.sendall(request.encode("ascii"))
+        while not answer.endswith(b"\n\n"):
+            part = connection.recv(1 << 16)
+            if not part:
+                raise KernelError(operation, "it hung up before its answer was complete")
+            answer += part
+            if len(answer) > _LARGEST_ANSWER_BYTES:
+                raise KernelError(operation, f"its answer is longer than {_LARGEST_ANSWER_BYTES} bytes")
+    return answer.decode("ascii", errors="replace")
+
+
+def _check_port_is_free(port: int, operation: str) -> None:
+    for family, everywhere in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind((everywhere, port))
+        except OSError as error:
+            if family == socket.AF_INET6 and error.errno != errno.EADDRINUSE:
+                continue
+            raise KernelError(operation, f"UDP port {port} is in use ({error.strerror}); choose another") from error
+
+
+def _ended(handles: list[int], number: signal.Signals | None, seconds: float) -> bool:
+    """Whether all the processes end within `seconds`, after the signal `number` if one is given."""
+    if number is not None:
+        for handle in handles:
+            try:
+                signal.pidfd_send_signal(handle, number)
+            except ProcessLookupError:
+                continue
+    deadline = time.monotonic() + seconds
+    for handle in handles:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            return False
+    return True
+
+
+def _handles(pids: list[int]) -> list[int]:
+    handles = []
+    for pid in pids:
+        try:
+            handles.append(os.pidfd_open(pid))
+        except ProcessLookupError:
+            continue  # it has ended already
+    return handles
+
+
+def _processes(name: str) -> list[int]:
+    return [pid for pid, arguments in _running() if arguments[2] == name]
+
+
+def _running() -> Iterator[tuple[int, list[str]]]:
+    """The wireguard-go processes in the calling thread's network namespace, known by their exact arguments."""
+    own = Path("/proc/thread-self/ns/net").stat()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            arguments = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+            if len(arguments) == 3 and arguments[:2] == [PROGRAM, "-f"]:
+                other = (entry / "ns/net").stat()
+                if (other.st_dev, other.st_ino) == (own.st_dev, own.st_ino):
+                    yield int(entry.name), arguments
+        except OSError:
+            continue  # it ended while we looked

@@ -1,0 +1,417 @@
+"""Which way out the node takes: the guards and actions of states/connectivity.toml. Pure.
+
+The choice is by name among the cards that prove themselves: an address, a gateway that answers, a grid that answers.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import Enum
+from types import NoneType
+
+from attrs import evolve, frozen
+
+from zosfsm.fsm.lifecycle import (
+    Change,
+    Context,
+    Effect,
+    Event,
+    Lifecycle,
+    Tell,
+    Verdict,
+    action,
+    deadline,
+    guard,
+    no,
+    yes,
+)
+from zosfsm.lifecycles.interface import Adopted, InterfaceReport, LinkSeen, Selected
+from zosfsm.lifecycles.lease_terms import Lease
+
+BRIDGE = "zos"
+RECHECK = timedelta(seconds=60)
+RECHECK_AFTER_SILENCE = timedelta(seconds=5)
+LONG_SILENCE_ATTEMPTS = 5
+
+
+class Standing(Enum):
+    """What is known of a card's chances."""
+
+    UNPLUGGED = "no carrier"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@frozen
+class Card:
+    """One network card as the kernel lists it."""
+
+    name: str
+    mac: str
+    carrier: bool
+
+
+@frozen
+class CardsListed:
+    """All network cards of the machine, switched on; `switched_on` names those that were off before."""
+
+    cards: tuple[Card, ...]
+    switched_on: tuple[str, ...] = ()
+
+
+@frozen
+class Candidate:
+    """One card and its chances."""
+
+    name: str
+    standing: Standing
+    reason: str
+
+
+@frozen
+class Uplink:
+    """The card that carries the node, and its lease."""
+
+    link: str
+    mac: str
+    lease: Lease
+
+
+@frozen
+class ConnectivityData:
+    """`current` is the card under test or in use; `candidates` are in the order in which they are tried."""
+
+    candidates: tuple[Candidate, ...] = ()
+    current: str = ""
+    uplink: Uplink | None = None
+    next_check: datetime | None = None
+    silences: int = 0
+    switched_on: tuple[str, ...] = ()
+
+
+@frozen
+class ListCards(Effect):
+    """Switch all network cards on and list them; answers cards_listed or listing_failed."""
+
+
+@frozen
+class InspectUplink(Effect):
+    """Is this uplink still in place? Answers uplink_intact or uplink_gone."""
+
+    bridge: str
+    uplink: Uplink
+
+
+@frozen
+class AttachUplink(Effect):
+    """Put the card into the bridge, with its MAC, its address and its route; answers attached or attach_failed."""
+
+    bridge: str
+    uplink: Uplink
+
+
+@frozen
+class DetachUplink(Effect):
+    """Take whatever card out of the bridge, and its addresses off it; answers detached or detach_failed."""
+
+    bridge: str
+
+
+@frozen
+class RemoveUplink(Effect):
+    """Remove the bridge and switch off the cards that were off; answers removed or removal_failed."""
+
+    bridge: str
+    switch_off: tuple[str, ...]
+
+
+@frozen
+class CheckInternet(Effect):
+    """Ask the grid for an answer; answers internet_answers or internet_silent."""
+
+
+Here = Context[ConnectivityData]
+Next = Change[ConnectivityData]
+
+
+class Connectivity(Lifecycle[ConnectivityData]):
+    """The code of states/connectivity.toml."""
+
+    name = "connectivity"
+    data_type = ConnectivityData
+    payloads = {
+        "start": NoneType,
+        "uplink_intact": NoneType,
+        "uplink_gone": NoneType,
+        "cards_listed": CardsListed,
+        "listing_failed": NoneType,
+        "interface_ready": InterfaceReport,
+        "interface_usable": InterfaceReport,
+        "interface_failed": InterfaceReport,
+        "uplink_lost": InterfaceReport,
+        "lease_changed": InterfaceReport,
+        "attached": NoneType,
+        "attach_failed": NoneType,
+        "detached": NoneType,
+        "detach_failed": NoneType,
+        "internet_answers": NoneType,
+        "internet_silent": NoneType,
+        "doubt": NoneType,
+        "teardown": NoneType,
+        "removed": NoneType,
+        "removal_failed": NoneType,
+    }
+
+    def initial(self, key: str) -> ConnectivityData:
+        return ConnectivityData()
+
+    @guard
+    def had_an_uplink(self, context: Here, event: Event) -> Verdict:
+        uplink = context.data.uplink
+        if uplink is None:
+            return no("no uplink was in use before the restart")
+        return yes(f"{uplink.link} carried the node before the restart")
+
+    @guard
+    def a_card_has_carrier(self, context: Here, event: Event) -> Verdict:
+        assert isinstance(event.data, CardsListed)
+        cards = event.data.cards
+        if not cards:
+            return no("the machine has no network card")
+        plugged = [card.name for card in cards if card.carrier]
+        if not plugged:
+            return no(f"no carrier on {', '.join(card.name for card in cards)}")
+        return yes(f"carrier on {', '.join(plugged)}")
+
+    @guard
+    def was_being_probed(self, context: Here, event: Event) -> Verdict:
+        link = _report(event).link
+        if link == context.data.current:
+            return yes(f"{link} was being tried")
+        return no(f"{link} was not being tried")
+
+    @guard
+    def another_card_is_left(self, context: Here, event: Event) -> Verdict:
+        return self._ready_besides(context, _report(event).link, _failures(context.data, _report(event)))
+
+    @guard
+    def another_card_is_ready(self, context: Here, event: Event) -> Verdict:
+        verdict = self._ready_besides(context, context.data.current, context.data.candidates)
+        return verdict if verdict.holds else no(event.reason or verdict.reason)
+
+    @guard
+    def a_card_is_ready(self, context: Here, event: Event) -> Verdict:
+        return self._ready_besides(context, "", context.data.candidates)
+
+    @guard
+    def another_card_has_carrier(self, context: Here, event: Event) -> Verdict:
+        others = [
+            candidate.name
+            for candidate in context.data.candidates
+            if candidate.name != context.data.current and candidate.standing is not Standing.UNPLUGGED
+        ]
+        if others:
+            return yes(f"carrier on {', '.join(others)}")
+        return no(event.reason or "no other card has carrier")
+
+    @guard
+    def silent_for_long(self, context: Here, event: Event) -> Verdict:
+        if context.attempt >= LONG_SILENCE_ATTEMPTS:
+            return yes(f"{context.attempt} checks in a row failed")
+        return no(event.reason or f"{context.attempt} checks in a row failed")
+
+    @guard
+    def silent_before(self, context: Here, event: Event) -> Verdict:
+        if context.data.silences:
+            return yes(event.reason)
+        return no(event.reason or "it is the first time")
+
+    @guard
+    def no_check_is_under_way(self, context: Here, event: Event) -> Verdict:
+        due = context.data.next_check
+        if due is not None and due - context.now > RECHECK - RECHECK_AFTER_SILENCE:
+            return no("the grid was asked a moment ago")
+        return yes("the last check is some time ago")
+
+    @deadline
+    def next_check(self, context: Here) -> datetime | None:
+        return context.data.next_check
+
+    @action
+    def list_cards(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (ListCards(),))
+
+    @action
+    def inspect_uplink(self, context: Here, event: Event) -> Next:
+        uplink = context.data.uplink
+        assert uplink is not None
+        return Change(context.data, (InspectUplink(BRIDGE, uplink),))
+
+    @action
+    def adopt_uplink(self, context: Here, event: Event) -> Next:
+        uplink = context.data.uplink
+        assert uplink is not None
+        adopted = Adopted(BRIDGE, uplink.mac, uplink.lease)
+        data = evolve(context.data, current=uplink.link)
+        return Change(data, (Tell(f"interface:{uplink.link}", "adopt", adopted),))
+
+    @action
+    def forget_uplink(self, context: Here, event: Event) -> Next:
+        return Change(evolve(context.data, uplink=None, current="", next_check=None, silences=0))
+
+    @action
+    def remember_cards(self, context: Here, event: Event) -> Next:
+        assert isinstance(event.data, CardsListed)
+        cards = sorted(event.data.cards, key=lambda card: card.name)
+        candidates = tuple(
+            Candidate(
+                card.name,
+                Standing.READY if card.carrier else Standing.UNPLUGGED,
+                "carrier" if card.carrier else "no carrier",
+            )
+            for card in cards
+        )
+        seen = tuple(Tell(f"interface:{card.name}", "seen", LinkSeen(card.mac, card.carrier)) for card in cards)
+        switched_on = tuple(sorted({*context.data.switched_on, *event.data.switched_on}))
+        return Change(evolve(context.data, candidates=candidates, switched_on=switched_on), seen)
+
+    @action
+    def remember_ready(self, context: Here, event: Event) -> Next:
+        return Change(_standing(context.data, _report(event), Standing.READY))
+
+    @action
+    def remember_failure(self, context: Here, event: Event) -> Next:
+        return Change(evolve(context.data, candidates=_failures(context.data, _report(event))))
+
+    @action
+    def set_current_aside(self, context: Here, event: Event) -> Next:
+        link = context.data.current
+        report = InterfaceReport(link, "", None, _without_link(link, event.reason) or "it came to no end in time")
+        return Change(
+            _standing(context.data, report, Standing.FAILED),
+            (Tell(f"interface:{link}", "reject", None, report.reason),),
+        )
+
+    @action
+    def give_all_another_chance(self, context: Here, event: Event) -> Next:
+        candidates = tuple(
+            evolve(candidate, standing=Standing.READY) if candidate.standing is Standing.FAILED else candidate
+            for candidate in context.data.candidates
+        )
+        tells: tuple[Effect, ...] = ()
+        if context.data.current:
+            tells = (Tell(f"interface:{context.data.current}", "reject", None, event.reason),)
+        return Change(evolve(context.data, candidates=candidates), tells)
+
+    @action
+    def probe_next(self, context: Here, event: Event) -> Next:
+        ready = [candidate.name for candidate in context.data.candidates if candidate.standing is Standing.READY]
+        return Change(
+            evolve(context.data, current=ready[0]), (Tell(f"interface:{ready[0]}", "probe", None, "its turn"),)
+        )
+
+    @action
+    def remember_uplink(self, context: Here, event: Event) -> Next:
+        report = _report(event)
+        assert report.lease is not None
+        uplink = Uplink(report.link, report.mac, report.lease)
+        return Change(evolve(context.data, current=report.link, uplink=uplink))
+
+    @action
+    def remember_lease(self, context: Here, event: Event) -> Next:
+        report = _report(event)
+        if context.data.uplink is None or report.lease is None:
+            return Change(context.data)
+        return Change(evolve(context.data, uplink=evolve(context.data.uplink, lease=report.lease)))
+
+    @action
+    def attach(self, context: Here, event: Event) -> Next:
+        assert context.data.uplink is not None
+        return Change(context.data, (AttachUplink(BRIDGE, context.data.uplink),))
+
+    @action
+    def select_interface(self, context: Here, event: Event) -> Next:
+        uplink = context.data.uplink
+        assert uplink is not None
+        return Change(
+            context.data,
+            (Tell(f"interface:{uplink.link}", "select", Selected(BRIDGE, uplink.mac), "it is the uplink"),),
+        )
+
+    @action
+    def detach(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (DetachUplink(BRIDGE),))
+
+    @action
+    def check_internet(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (CheckInternet(),))
+
+    @action
+    def check_again(self, context: Here, event: Event) -> Next:
+        return Change(evolve(context.data, next_check=context.now + RECHECK), (CheckInternet(),))
+
+    @action
+    def remember_check(self, context: Here, event: Event) -> Next:
+        return Change(evolve(context.data, next_check=context.now + RECHECK, silences=0))
+
+    @action
+    def remember_silence(self, context: Here, event: Event) -> Next:
+        silences = context.data.silences + 1
+        return Change(evolve(context.data, next_check=context.now + RECHECK_AFTER_SILENCE, silences=silences))
+
+    @action
+    def announce_online(self, context: Here, event: Event) -> Next:
+        told = ("registration", "delivery", "dmz")
+        return Change(context.data, tuple(Tell(name, "connected", None, "the grid answers") for name in told))
+
+    @action
+    def announce_offline(self, context: Here, event: Event) -> Next:
+        told = ("registration", "polling", "delivery")
+        reason = event.reason or "the way out is gone"
+        return Change(context.data, tuple(Tell(name, "disconnected", None, reason) for name in told))
+
+    @action
+    def tear_interfaces_down(self, context: Here, event: Event) -> Next:
+        names = [candidate.name for candidate in context.data.candidates]
+        uplink = context.data.uplink
+        if uplink is not None and uplink.link not in names:
+            names.append(uplink.link)
+        tells = tuple(Tell(f"interface:{name}", "teardown", None, "the node takes its networks down") for name in names)
+        return Change(context.data, tells)
+
+    @action
+    def remove_uplink(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (RemoveUplink(BRIDGE, context.data.switched_on),))
+
+    def _ready_besides(self, context: Here, link: str, candidates: tuple[Candidate, ...]) -> Verdict:
+        for candidate in candidates:
+            if candidate.standing is Standing.READY and candidate.name != link:
+                return yes(f"{candidate.name} has carrier and was not tried yet")
+        return no(explained(candidates))
+
+
+def explained(candidates: tuple[Candidate, ...]) -> str:
+    """Why no card offers a way out, card by card."""
+    if not candidates:
+        return "the machine has no network card"
+    return "; ".join(f"{candidate.name}: {candidate.reason}" for candidate in candidates)
+
+
+def _report(event: Event) -> InterfaceReport:
+    assert isinstance(event.data, InterfaceReport)
+    return event.data
+
+
+def _failures(data: ConnectivityData, report: InterfaceReport) -> tuple[Candidate, ...]:
+    standing = Standing.UNPLUGGED if report.reason == Standing.UNPLUGGED.value else Standing.FAILED
+    return _standing(data, report, standing).candidates
+
+
+def _standing(data: ConnectivityData, report: InterfaceReport, standing: Standing) -> ConnectivityData:
+    others = [candidate for candidate in data.candidates if candidate.name != report.link]
+    changed = Candidate(report.link, standing, report.reason or standing.value)
+    return evolve(data, candidates=tuple(sorted((*others, changed), key=lambda candidate: candidate.name)))
+
+
+def _without_link(link: str, reason: str) -> str:
+    return reason.removeprefix(f"{link}: ")

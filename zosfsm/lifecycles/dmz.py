@@ -1,0 +1,110 @@
+"""The users' networks' common way out: the guards and actions of states/dmz.toml. Pure."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from types import NoneType
+
+from attrs import evolve, frozen
+
+from zosfsm.fsm.lifecycle import Change, Context, Effect, Event, Lifecycle, Tell, action
+from zosfsm.lifecycles.lease_data import Leased, LeaseLost, LeaseStart, NoLease
+from zosfsm.lifecycles.lease_terms import Lease
+
+NAMESPACE = "ndmz"
+UPLINK = "public"
+
+
+@frozen
+class DmzBuilt:
+    """The DMZ stands; `mac` is its uplink's, made from the node id so that it leases the same address for ever."""
+
+    mac: str
+
+
+@frozen
+class DmzData:
+    """The lease outlives restarts: it is asked for again first."""
+
+    mac: str = ""
+    lease: Lease | None = None
+
+
+@frozen
+class BuildDmz(Effect):
+    """Make the namespace, its links and its firewall; answers built or step_failed."""
+
+
+@frozen
+class SecureDmz(Effect):
+    """Close the firewall towards these networks of the farmer; answers secured or step_failed."""
+
+    farmer_networks: tuple[IPv4Network, ...]
+
+
+@frozen
+class RemoveDmz(Effect):
+    """Remove the namespace and its links; answers gone or step_failed."""
+
+
+Here = Context[DmzData]
+Next = Change[DmzData]
+
+
+class Dmz(Lifecycle[DmzData]):
+    """The code of states/dmz.toml."""
+
+    name = "dmz"
+    data_type = DmzData
+    payloads = {
+        "start": NoneType,
+        "connected": NoneType,
+        "built": DmzBuilt,
+        "step_failed": NoneType,
+        "leased": Leased,
+        "lease_changed": Leased,
+        "lease_lost": LeaseLost,
+        "no_lease": NoLease,
+        "secured": NoneType,
+        "teardown": NoneType,
+        "gone": NoneType,
+    }
+
+    def initial(self, key: str) -> DmzData:
+        return DmzData()
+
+    @action
+    def build(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (BuildDmz(),))
+
+    @action
+    def start_lease(self, context: Here, event: Event) -> Next:
+        assert isinstance(event.data, DmzBuilt)
+        start = LeaseStart(
+            link=UPLINK,
+            namespace=NAMESPACE,
+            mac=event.data.mac,
+            owner=context.name,
+            previous=context.data.lease,
+            install_on=UPLINK,
+        )
+        return Change(evolve(context.data, mac=event.data.mac), (Tell(f"lease:{NAMESPACE}", "start", start),))
+
+    @action
+    def end_lease(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (Tell(f"lease:{NAMESPACE}", "teardown"),))
+
+    @action
+    def remember_lease(self, context: Here, event: Event) -> Next:
+        assert isinstance(event.data, Leased)
+        return Change(evolve(context.data, lease=event.data.lease))
+
+    @action
+    def secure(self, context: Here, event: Event) -> Next:
+        lease = context.data.lease
+        assert lease is not None
+        return Change(context.data, (SecureDmz((lease.address.network,)),))
+
+    @action
+    def remove(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (RemoveDmz(),))

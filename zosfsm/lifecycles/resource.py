@@ -1,0 +1,418 @@
+"""A network resource's whole life: the guards and actions of states/resource.toml. Pure.
+
+What stands in a reservation is checked here, question by question; what cannot be served is answered with the reason.
+No private key is ever in this data: it stays sealed to the node, and only the kernel edge opens it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from types import NoneType
+
+from attrs import evolve, frozen
+
+from zosfsm.fsm.lifecycle import (
+    Change,
+    Context,
+    Effect,
+    Event,
+    Lifecycle,
+    Tell,
+    Verdict,
+    action,
+    deadline,
+    guard,
+    no,
+    yes,
+)
+from zosfsm.lifecycles.delivery import Fate, Outcome
+
+NETWORK = "network"
+REMEMBERED_RESERVATIONS = 64
+
+
+@frozen
+class PeerFacts:
+    """One peer of the network resource, as reserved."""
+
+    public_key: str
+    allowed_ips: tuple[IPv4Network | IPv6Network, ...]
+    endpoint: tuple[IPv4Address | IPv6Address, int] | None
+
+
+@frozen
+class NetworkFacts:
+    """The node's share of a network, as reserved. `sealed_private_key` is hex that only the node can open."""
+
+    identifier: str
+    name: str
+    ip_range: IPv4Network
+    subnet: IPv4Network
+    listen_port: int
+    public_key: str
+    sealed_private_key: str
+    peers: tuple[PeerFacts, ...]
+
+
+@frozen
+class ReservationFacts:
+    """A reservation as the grid gave it. `problem` says in a sentence what is wrong with its fields, if anything."""
+
+    reservation_id: str
+    user_id: str
+    node_id: str
+    own_node_id: str
+    workload: str
+    expiry: datetime
+    signature_holds: bool
+    problem: str
+    network: NetworkFacts | None
+
+
+@frozen
+class DeleteAsked:
+    """The user wants this reservation gone."""
+
+    reservation_id: str
+    workload: str
+
+
+@frozen
+class Place:
+    """What the network resource has on this node alone."""
+
+    listen_port: int
+    dmz_address: IPv4Address
+
+
+@frozen
+class ResourceData:
+    """`current` is what the kernel has, `wanted` what is being worked on, `queued` what comes after that."""
+
+    current: ReservationFacts | None = None
+    wanted: ReservationFacts | None = None
+    queued: ReservationFacts | None = None
+    place: Place | None = None
+    fault: str = ""
+    seen: tuple[str, ...] = ()
+    deletions: tuple[DeleteAsked, ...] = ()
+
+    @property
+    def present(self) -> ReservationFacts | None:
+        """The reservation that the machine is about now."""
+        return self.wanted or self.current
+
+
+@frozen
+class ReservePort(Effect):
+    """Make the port and a DMZ address this resource's own; answers reserved or step_failed."""
+
+    network: NetworkFacts
+    place: Place | None
+
+
+@frozen
+class BuildNetwork(Effect):
+    """Make the namespace and its links; answers built or step_failed."""
+
+    network: NetworkFacts
+    place: Place
+
+
+@frozen
+class SecureNetwork(Effect):
+    """Put the namespace's firewall in place; answers secured or step_failed."""
+
+    network: NetworkFacts
+    place: Place
+
+
+@frozen
+class ConnectNetwork(Effect):
+    """Make the WireGuard tunnel and tell it its peers; answers connected or step_failed."""
+
+    network: NetworkFacts
+    place: Place
+
+
+@frozen
+class VerifyNetwork(Effect):
+    """Compare the kernel with the reservation; answers verified or step_failed."""
+
+    network: NetworkFacts
+    place: Place
+
+
+@frozen
+class ApplyNetwork(Effect):
+    """All steps at once, each as the difference to what is there; answers applied or step_failed."""
+
+    network: NetworkFacts
+    place: Place | None
+
+
+@frozen
+class TearDownNetwork(Effect):
+    """Remove every trace, also of what is half there; answers torn_down or step_failed."""
+
+    identifier: str
+
+
+Here = Context[ResourceData]
+Next = Change[ResourceData]
+
+
+class Resource(Lifecycle[ResourceData]):
+    """The code of states/resource.toml."""
+
+    name = "resource"
+    data_type = ResourceData
+    payloads = {
+        "start": NoneType,
+        "reserve": ReservationFacts,
+        "reserved": Place,
+        "built": NoneType,
+        "secured": NoneType,
+        "connected": NoneType,
+        "verified": NoneType,
+        "applied": Place,
+        "step_failed": NoneType,
+        "torn_down": NoneType,
+        "delete": DeleteAsked,
+        "teardown": NoneType,
+    }
+
+    def initial(self, key: str) -> ResourceData:
+        return ResourceData()
+
+    @guard
+    def is_news(self, context: Here, event: Event) -> Verdict:
+        facts = _facts(event)
+        if facts.reservation_id in context.data.seen:
+            return no(f"reservation {facts.reservation_id} was dealt with already")
+        return yes(f"reservation {facts.reservation_id} is new")
+
+    @guard
+    def signature_holds(self, context: Here, event: Event) -> Verdict:
+        facts = _facts(event)
+        if facts.signature_holds:
+            return yes("the signature is the user's", user=facts.user_id)
+        return no(f"the signature of reservation {facts.reservation_id} is not by its user {facts.user_id}")
+
+    @guard
+    def is_for_this_node(self, context: Here, event: Event) -> Verdict:
+        facts = _facts(event)
+        if facts.node_id == facts.own_node_id:
+            return yes("it names this node")
+        return no(f"the reservation is for node {facts.node_id}, this is node {facts.own_node_id}")
+
+    @guard
+    def type_is_served(self, context: Here, event: Event) -> Verdict:
+        facts = _facts(event)
+        if facts.workload == NETWORK:
+            return yes("a network")
+        return no(f"this node serves reservations of type {NETWORK}, found {facts.workload!r}")
+
+    @guard
+    def fields_are_valid(self, context: Here, event: Event) -> Verdict:
+        facts = _facts(event)
+        if facts.problem or facts.network is None:
+            return no(facts.problem or "the reservation describes no network resource for this node")
+        return yes("all fields are valid")
+
+    @guard
+    def has_not_expired(self, context: Here, event: Event) -> Verdict:
+        expiry = _facts(event).expiry
+        if context.now < expiry:
+            return yes(f"valid until {expiry:%Y-%m-%d %H:%M:%S} UTC")
+        return no(f"the reservation expired at {expiry:%Y-%m-%d %H:%M:%S} UTC")
+
+    @guard
+    def is_the_present_reservation(self, context: Here, event: Event) -> Verdict:
+        asked = _asked(event).reservation_id
+        present = context.data.present
+        if present is not None and present.reservation_id == asked:
+            return yes(f"reservation {asked} is the present one")
+        later = present.reservation_id if present else "none"
+        return no(f"reservation {asked} is not the present one, which is {later}")
+
+    @deadline
+    def expiry(self, context: Here) -> datetime | None:
+        present = context.data.present
+        return present.expiry if present else None
+
+    @action
+    def want(self, context: Here, event: Event) -> Next:
+        facts = _facts(event)
+        return Change(evolve(context.data, wanted=facts, seen=_seen(context, facts), fault=""))
+
+    @action
+    def queue(self, context: Here, event: Event) -> Next:
+        facts, overtaken = _facts(event), context.data.queued
+        effects: tuple[Effect, ...] = ()
+        if overtaken is not None:
+            error = f"replaced by reservation {facts.reservation_id} before it was begun"
+            outcome = Outcome(overtaken.reservation_id, overtaken.workload, Fate.REFUSED, context.now, error)
+            effects = (_to_delivery(outcome),)
+        return Change(evolve(context.data, queued=facts), effects)
+
+    @action
+    def forget_queue(self, context: Here, event: Event) -> Next:
+        return Change(evolve(context.data, queued=None))
+
+    @action
+    def refuse(self, context: Here, event: Event) -> Next:
+        facts = _facts(event)
+        outcome = Outcome(
+            facts.reservation_id, facts.workload, Fate.REFUSED, context.now, self._objection(context, event)
+        )
+        data = evolve(context.data, seen=_seen(context, facts))
+        return Change(data, (_to_delivery(outcome),))
+
+    @action
+    def reserve_port(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (ReservePort(_wanted_network(context), context.data.place),))
+
+    @action
+    def remember_place(self, context: Here, event: Event) -> Next:
+        assert isinstance(event.data, Place)
+        return Change(evolve(context.data, place=event.data))
+
+    @action
+    def build(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (BuildNetwork(_wanted_network(context), _place(context)),))
+
+    @action
+    def secure(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (SecureNetwork(_wanted_network(context), _place(context)),))
+
+    @action
+    def connect(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (ConnectNetwork(_wanted_network(context), _place(context)),))
+
+    @action
+    def verify(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (VerifyNetwork(_wanted_network(context), _place(context)),))
+
+    @action
+    def apply_wanted(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (ApplyNetwork(_wanted_network(context), context.data.place),))
+
+    @action
+    def apply_current(self, context: Here, event: Event) -> Next:
+        current = context.data.current
+        assert current is not None and current.network is not None
+        return Change(context.data, (ApplyNetwork(current.network, context.data.place),))
+
+    @action
+    def tear_down(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (TearDownNetwork(context.key),))
+
+    @action
+    def remember_fault(self, context: Here, event: Event) -> Next:
+        fault = event.reason or f"{context.state} came to no end in time"
+        return Change(evolve(context.data, fault=f"{context.state}: {fault}"))
+
+    @action
+    def report_success(self, context: Here, event: Event) -> Next:
+        wanted = context.data.wanted
+        assert wanted is not None
+        outcome = Outcome(wanted.reservation_id, wanted.workload, Fate.SERVED, context.now)
+        return Change(evolve(context.data, current=wanted, wanted=None), (_to_delivery(outcome),))
+
+    @action
+    def report_failure(self, context: Here, event: Event) -> Next:
+        wanted = context.data.wanted
+        assert wanted is not None
+        outcome = Outcome(wanted.reservation_id, wanted.workload, Fate.REFUSED, context.now, context.data.fault)
+        # A first build that failed has no version to go back to: what was wanted still says when it expires.
+        data = evolve(context.data, wanted=None) if context.data.current else context.data
+        return Change(data, (_to_delivery(outcome),))
+
+    @action
+    def announce(self, context: Here, event: Event) -> Next:
+        changed = Tell("registration", "inventory_changed", None, "a WireGuard port came into use")
+        return self._followed_up(context, (changed,))
+
+    @action
+    def follow_up(self, context: Here, event: Event) -> Next:
+        return self._followed_up(context, ())
+
+    @action
+    def remember_deletion(self, context: Here, event: Event) -> Next:
+        asked = _asked(event)
+        if asked in context.data.deletions:
+            return Change(context.data)
+        return Change(evolve(context.data, deletions=(*context.data.deletions, asked)))
+
+    @action
+    def remember_expiry(self, context: Here, event: Event) -> Next:
+        present = context.data.present
+        assert present is not None
+        return Change(evolve(context.data, deletions=(DeleteAsked(present.reservation_id, present.workload),)))
+
+    @action
+    def report_deleted(self, context: Here, event: Event) -> Next:
+        asked = _asked(event)
+        queued = context.data.queued
+        if queued is not None and queued.reservation_id == asked.reservation_id:
+            queued = None
+        return Change(evolve(context.data, queued=queued), (_to_delivery(_deleted(asked, context.now)),))
+
+    @action
+    def report_removed(self, context: Here, event: Event) -> Next:
+        told = tuple(_to_delivery(_deleted(asked, context.now)) for asked in context.data.deletions)
+        changed = Tell("registration", "inventory_changed", None, "a WireGuard port is free again")
+        return Change(context.data, (*told, changed))
+
+    def _objection(self, context: Here, event: Event) -> str:
+        questions = (
+            self.signature_holds,
+            self.is_for_this_node,
+            self.type_is_served,
+            self.fields_are_valid,
+            self.has_not_expired,
+        )
+        verdicts = (ask(context, event) for ask in questions)
+        return next((verdict.reason for verdict in verdicts if not verdict.holds), event.reason)
+
+    def _followed_up(self, context: Here, effects: tuple[Effect, ...]) -> Next:
+        queued = context.data.queued
+        if queued is None:
+            return Change(context.data, effects)
+        again = Tell(context.name, "reserve", queued, "it came while another version was being worked on")
+        return Change(evolve(context.data, queued=None), (*effects, again))
+
+
+def _facts(event: Event) -> ReservationFacts:
+    assert isinstance(event.data, ReservationFacts)
+    return event.data
+
+
+def _asked(event: Event) -> DeleteAsked:
+    assert isinstance(event.data, DeleteAsked)
+    return event.data
+
+
+def _seen(context: Here, facts: ReservationFacts) -> tuple[str, ...]:
+    return (*context.data.seen, facts.reservation_id)[-REMEMBERED_RESERVATIONS:]
+
+
+def _wanted_network(context: Here) -> NetworkFacts:
+    wanted = context.data.wanted
+    assert wanted is not None and wanted.network is not None
+    return wanted.network
+
+
+def _place(context: Here) -> Place:
+    assert context.data.place is not None
+    return context.data.place
+
+
+def _to_delivery(outcome: Outcome) -> Tell:
+    return Tell("delivery", "outcome", outcome, outcome.error)
+
+
+def _deleted(asked: DeleteAsked, now: datetime) -> Outcome:
+    return Outcome(asked.reservation_id, asked.workload, Fate.DELETED, now)

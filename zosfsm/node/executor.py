@@ -1,0 +1,108 @@
+"""Carries effects out and reports each outcome as one event. Decides nothing, and knows no effect by itself.
+
+The effects of one machine run one after the other, in order; those of different machines side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from attrs import define, evolve, field
+
+from zosfsm.fsm.engine import Emission
+from zosfsm.fsm.lifecycle import Effect, Event
+
+Handler = Callable[[Emission], Awaitable[Event | None]]
+Report = Callable[[str, Event], None]
+
+log = logging.getLogger(__name__)
+
+
+@define(eq=False)
+class _Line:
+    """What one machine still wants done."""
+
+    waiting: deque[Emission] = field(factory=deque)
+    running: Emission | None = None
+    work: asyncio.Task[None] | None = None
+    step: asyncio.Task[Event | None] | None = None
+
+
+class Executor:
+    """`questions` are the effects that only ask: once their machine has moved on, nobody wants the answer."""
+
+    def __init__(
+        self,
+        handlers: Mapping[type[Effect], Handler],
+        questions: Iterable[type[Effect]],
+        report: Report,
+        on_fault: Callable[[str, BaseException], None],
+    ) -> None:
+        self._handlers = handlers
+        self._questions = frozenset(questions)
+        self._report = report
+        self._on_fault = on_fault
+        self._lines: dict[str, _Line] = {}
+
+    def carry_out(self, emission: Emission) -> None:
+        """Takes an effect on; its outcome is reported later, never during this call."""
+        line = self._lines.setdefault(emission.machine, _Line())
+        line.waiting.append(emission)
+        if line.work is None:
+            line.work = asyncio.get_running_loop().create_task(self._work_off(emission.machine, line))
+
+    def moved_on(self, machine: str, visit: int) -> None:
+        """The machine has entered another state: questions that it asked before are given up."""
+        line = self._lines.get(machine)
+        if line is None:
+            return
+        line.waiting = deque(emission for emission in line.waiting if not self._is_idle_question(emission, visit))
+        if line.step is not None and line.running is not None and self._is_idle_question(line.running, visit):
+            line.step.cancel()
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is under way."""
+        return not self._lines
+
+    async def stop(self) -> None:
+        """Gives up everything that is under way."""
+        tasks = [line.work for line in self._lines.values() if line.work is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._lines.clear()
+
+    def _is_idle_question(self, emission: Emission, visit: int) -> bool:
+        return type(emission.effect) in self._questions and emission.visit != visit
+
+    async def _work_off(self, machine: str, line: _Line) -> None:
+        while line.waiting:
+            line.running = line.waiting.popleft()
+            line.step = asyncio.get_running_loop().create_task(self._carried_out(line.running))
+            try:
+                outcome = await line.step
+            except asyncio.CancelledError:
+                if not line.step.cancelled():
+                    line.step.cancel()
+                    raise
+                continue
+            except Exception as error:
+                # An edge that lets an untyped error through is a fault of ours; the machine's time-out deals with it.
+                log.exception("effect failed", extra={"machine": machine, "effect": line.running.effect})
+                self._on_fault(machine, error)
+                continue
+            if outcome is not None:
+                visit = line.running.visit if outcome.visit is None else outcome.visit
+                self._report(machine, evolve(outcome, visit=visit))
+        self._lines.pop(machine, None)
+
+    def _carried_out(self, emission: Emission) -> Any:
+        handler = self._handlers.get(type(emission.effect))
+        if handler is None:
+            raise LookupError(f"nobody carries out {type(emission.effect).__name__}")
+        return handler(emission)

@@ -1,0 +1,168 @@
+"""Carries out what the machines ask of the grid: checks, registration, polls, results. Decides nothing.
+
+httpx and NDB are slow to import: both are loaded beside the wait for DHCP, not before it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from zosfsm.fsm.engine import Emission
+from zosfsm.fsm.lifecycle import Effect, Event
+from zosfsm.grid.client import GridClient
+from zosfsm.grid.documents import Interface, Location, Node
+from zosfsm.grid.errors import GridError, GridRefused
+from zosfsm.grid.identity import Identity
+from zosfsm.grid.reservations import ReservationType, Result, ResultState
+from zosfsm.grid.signing import sign_result
+from zosfsm.kernel.errors import KernelError
+from zosfsm.lifecycles.connectivity import CheckInternet
+from zosfsm.lifecycles.delivery import Delivered, DeliverOutcomes, Fate, Outcome
+from zosfsm.lifecycles.polling import PollGrid
+from zosfsm.lifecycles.registration import Identified, MakeIdentity, PublishInventory, RegisterNode
+from zosfsm.node.configuration import Configuration
+from zosfsm.node.executor import Handler
+from zosfsm.node.intake import polled
+from zosfsm.node.inventory import inventory
+from zosfsm.node.kernel_thread import KernelThread
+
+NO_GRID = "no grid is named: set bcdb=URL with runmode=dev on the kernel command line, or grid_url in the configuration"
+
+
+class GridEdge:
+    """The handlers for the effects that concern the grid. `ports` answers the WireGuard ports in use."""
+
+    def __init__(
+        self, configuration: Configuration, kernel: KernelThread, ports: Callable[[], tuple[int, ...]], version: str
+    ) -> None:
+        self._configuration = configuration
+        self._kernel = kernel
+        self._ports = ports
+        self._version = version
+        self._identity: Identity | None = None
+        self._client = GridClient(configuration.grid_url) if configuration.grid_url else None
+        self.published: tuple[Interface, ...] = ()
+
+    @property
+    def handlers(self) -> Mapping[type[Effect], Handler]:
+        """Which effect is carried out by what."""
+        return {
+            CheckInternet: self._check_internet,
+            MakeIdentity: self._make_identity,
+            RegisterNode: self._register,
+            PublishInventory: self._publish,
+            PollGrid: self._poll,
+            DeliverOutcomes: self._deliver,
+        }
+
+    @property
+    def identity(self) -> Identity:
+        """The node's identity; only asked for once registration has read it."""
+        if self._identity is None:
+            self._identity = Identity.load_or_create(self._configuration.state_directory / "identity.seed")
+        return self._identity
+
+    async def close(self) -> None:
+        """Gives up the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _check_internet(self, _emission: Emission) -> Event:
+        if self._client is None:
+            return Event("internet_silent", reason=NO_GRID)
+        try:
+            await self._client.reachable()
+        except GridError as error:
+            return Event("internet_silent", reason=str(error))
+        return Event("internet_answers", reason=f"{self._configuration.grid_url} answers")
+
+    async def _make_identity(self, _emission: Emission) -> Event:
+        try:
+            identity = self.identity
+        except (GridError, OSError) as error:
+            return Event("identity_failed", reason=str(error))
+        return Event("identity_ready", Identified(identity.identifier, self._configuration.farm_id))
+
+    async def _register(self, _emission: Emission) -> Event:
+        where = self._configuration.location
+        node = Node(
+            node_id=self.identity.identifier,
+            farm_id=self._configuration.farm_id,
+            os_version=f"zosfsm {self._version}",
+            location=Location(where.city, where.country, where.continent, where.latitude, where.longitude),
+        )
+        try:
+            await self._present_client().register_node(node)
+        except GridError as error:
+            return _failure(error)
+        return Event("accepted")
+
+    async def _publish(self, _emission: Emission) -> Event:
+        client, node_id = self._present_client(), self.identity.identifier
+        try:
+            interfaces = await self._kernel.run(inventory)
+            await client.publish_interfaces(node_id, interfaces)
+            await client.publish_ports(node_id, self._ports())
+            await client.publish_uptime(node_id, int(time.clock_gettime(time.CLOCK_BOOTTIME)))
+        except GridError as error:
+            return _failure(error)
+        except KernelError as error:
+            return Event("unreachable", reason=f"the cards could not be listed: {error}")
+        self.published = interfaces
+        return Event("published")
+
+    async def _poll(self, emission: Emission) -> Event:
+        effect = emission.effect
+        assert isinstance(effect, PollGrid)
+        try:
+            poll = await self._present_client().poll(self.identity.identifier, effect.cursor)
+        except GridError as error:
+            return _failure(error)
+        return Event("polled", polled(poll, self.identity.identifier))
+
+    async def _deliver(self, emission: Emission) -> Event:
+        effect = emission.effect
+        assert isinstance(effect, DeliverOutcomes)
+        done: list[Outcome] = []
+        for outcome in effect.outcomes:
+            try:
+                await self._tell(outcome)
+            except GridRefused:
+                # The grid knows no such reservation, or will not have it: it would refuse it for ever.
+                done.append(outcome)
+            except GridError as error:
+                if done:
+                    break
+                return Event("unreachable", reason=str(error))
+            else:
+                done.append(outcome)
+        return Event("delivered", Delivered(tuple(done)))
+
+    async def _tell(self, outcome: Outcome) -> None:
+        client = self._present_client()
+        if outcome.fate is Fate.DELETED:
+            await client.mark_deleted(outcome.reservation_id)
+            return
+        result = Result(
+            type=ReservationType(outcome.workload),
+            id=outcome.reservation_id,
+            created=outcome.at,
+            state=ResultState.OK if outcome.fate is Fate.SERVED else ResultState.ERROR,
+            error=outcome.error,
+        )
+        await client.put_result(sign_result(result, self.identity))
+
+    def _present_client(self) -> GridClient:
+        if self._client is None:
+            raise LookupError(NO_GRID)
+        return self._client
+
+
+def _failure(error: GridError) -> Event:
+    return Event("refused" if isinstance(error, GridRefused) else "unreachable", reason=str(error))
+
+
+def preload() -> None:
+    """Loads what the first conversation with the grid needs; called in a thread while DHCP is being waited for."""
+    import httpx  # noqa: F401

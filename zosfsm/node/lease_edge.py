@@ -1,0 +1,242 @@
+"""Carries out what the leases ask: DHCP packets, address checks, addresses on links. Decides nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from attrs import evolve
+
+from zosfsm.fsm.engine import Emission
+from zosfsm.fsm.lifecycle import Effect, Event
+from zosfsm.kernel.dhcp_packet import DhcpMessage, MessageKind
+from zosfsm.kernel.dhcp_socket import DhcpSocket
+from zosfsm.kernel.errors import KernelError
+from zosfsm.kernel.gateway import address_holder, announce
+from zosfsm.lifecycles.connectivity import BRIDGE
+from zosfsm.lifecycles.lease_data import Conflict, SocketFailed
+from zosfsm.lifecycles.lease_effects import (
+    Announce,
+    CloseSocket,
+    ForgetLease,
+    Install,
+    OpenSocket,
+    ProbeAddress,
+    SendDecline,
+    SendDiscover,
+    SendRelease,
+    SendRequest,
+    StoreLease,
+    Withdraw,
+)
+from zosfsm.lifecycles.lease_terms import Lease, Reply, Route
+from zosfsm.node import lease_installation
+from zosfsm.node.executor import Handler, Report
+from zosfsm.node.kernel_thread import KernelThread
+
+TRIGGERS = {MessageKind.OFFER: "offer", MessageKind.ACK: "ack", MessageKind.NAK: "nak"}
+NOWHERE = IPv4Address(0)
+
+log = logging.getLogger(__name__)
+
+
+class LeaseEdge:
+    """The handlers for the effects of states/lease.toml: one DHCP socket a client.
+
+    `resolver_file` is written with the name servers of the uplink's lease, in the form of resolv.conf(5).
+    """
+
+    def __init__(
+        self, kernel: KernelThread, report: Report, resolver_file: Path, on_address_change: Callable[[], None]
+    ) -> None:
+        self._kernel = kernel
+        self._report = report
+        self._resolver_file = resolver_file
+        self._on_address_change = on_address_change
+        self._sockets: dict[str, DhcpSocket] = {}
+
+    @property
+    def handlers(self) -> Mapping[type[Effect], Handler]:
+        """Which effect is carried out by what."""
+        return {
+            OpenSocket: self._open,
+            CloseSocket: self._close,
+            SendDiscover: self._send,
+            SendRequest: self._send,
+            SendDecline: self._send,
+            SendRelease: self._send,
+            ProbeAddress: self._probe,
+            Announce: self._announce,
+            Install: self._install,
+            Withdraw: self._withdraw,
+            StoreLease: self._keep,
+            ForgetLease: self._keep,
+        }
+
+    def close(self) -> None:
+        """Closes every socket; leases and addresses stay as they are."""
+        for client in self._sockets.values():
+            client.close()
+        self._sockets.clear()
+
+    async def _open(self, emission: Emission) -> Event | None:
+        effect, machine = emission.effect, emission.machine
+        assert isinstance(effect, OpenSocket)
+        self._forget(machine)
+        try:
+            client = DhcpSocket.open(
+                effect.link,
+                partial(self._heard, machine),
+                effect.namespace,
+                lambda error: self._report(machine, _failed(error)),
+            )
+        except KernelError as error:
+            return _failed(error)
+        self._sockets[machine] = client
+        return None
+
+    async def _close(self, emission: Emission) -> None:
+        self._forget(emission.machine)
+
+    async def _send(self, emission: Emission) -> Event | None:
+        client = self._sockets.get(emission.machine)
+        if client is None:
+            # Its opening failed, and that was reported; a retransmission follows once it is open again.
+            log.debug("nothing sent, the socket is closed", extra={"machine": emission.machine})
+            return None
+        message, destination = _message(emission.effect)
+        try:
+            client.send(message, destination)
+        except KernelError as error:
+            return _failed(error)
+        return None
+
+    async def _probe(self, emission: Emission) -> Event:
+        effect = emission.effect
+        assert isinstance(effect, ProbeAddress)
+        try:
+            holder = await address_holder(
+                effect.link,
+                effect.address,
+                effect.mac,
+                effect.attempts,
+                effect.interval.total_seconds(),
+                effect.wait.total_seconds(),
+                effect.namespace,
+            )
+        except KernelError as error:
+            return _failed(error)
+        if holder is None:
+            return Event("address_free", reason=f"nobody else answers for {effect.address}")
+        return Event("address_taken", Conflict(holder), reason=f"{effect.address} is in use by {holder}")
+
+    async def _announce(self, emission: Emission) -> Event | None:
+        effect = emission.effect
+        assert isinstance(effect, Announce)
+        try:
+            announce(effect.link, effect.address, effect.mac, effect.namespace)
+        except KernelError as error:
+            return _failed(error)
+        return None
+
+    async def _install(self, emission: Emission) -> Event | None:
+        effect = emission.effect
+        assert isinstance(effect, Install)
+        try:
+            await self._kernel.run(partial(self._installed, effect.link, effect.namespace, effect.lease))
+        except KernelError as error:
+            return _failed(error)
+        self._on_address_change()
+        return None
+
+    async def _withdraw(self, emission: Emission) -> Event | None:
+        effect = emission.effect
+        assert isinstance(effect, Withdraw)
+        try:
+            await self._kernel.run(partial(lease_installation.withdraw, effect.link, effect.namespace, effect.lease))
+        except KernelError as error:
+            return _failed(error)
+        self._on_address_change()
+        return None
+
+    async def _keep(self, _emission: Emission) -> None:
+        # The owners, which are stored with the journal, keep the lease: there is no second place for it.
+        return None
+
+    def _installed(self, link: str, namespace: str | None, lease: Lease) -> None:
+        lease_installation.install(link, namespace, lease)
+        if link == BRIDGE and namespace is None:
+            _write_resolver_file(self._resolver_file, lease)
+
+    def _heard(self, machine: str, message: DhcpMessage) -> None:
+        trigger = TRIGGERS.get(message.kind)
+        client = self._sockets.get(machine)
+        if trigger is None or client is None or message.client_mac != client.mac():
+            return
+        self._report(machine, Event(trigger, _reply(message)))
+
+    def _forget(self, machine: str) -> None:
+        client = self._sockets.pop(machine, None)
+        if client is not None:
+            client.close()
+
+
+def _failed(error: KernelError) -> Event:
+    return Event("socket_failed", SocketFailed(str(error)), reason=str(error))
+
+
+def _reply(message: DhcpMessage) -> Reply:
+    return Reply(
+        xid=message.xid,
+        server_identifier=message.server_identifier,
+        your_address=message.your_address,
+        netmask=message.netmask,
+        routers=message.routers,
+        name_servers=message.name_servers,
+        domain=message.domain,
+        mtu=message.mtu,
+        lease_seconds=message.lease_seconds,
+        renewal_seconds=message.renewal_seconds,
+        rebinding_seconds=message.rebinding_seconds,
+        classless_routes=tuple(
+            Route(network, None if gateway == NOWHERE else gateway) for network, gateway in message.classless_routes
+        ),
+        message=message.message,
+    )
+
+
+def _message(effect: Effect) -> tuple[DhcpMessage, IPv4Address | None]:
+    """The packet, and whom it is for (None: everybody)."""
+    assert isinstance(effect, SendDiscover | SendRequest | SendDecline | SendRelease)
+    plain = DhcpMessage(kind=MessageKind.DISCOVER, xid=effect.xid, client_mac=effect.mac)
+    if isinstance(effect, SendDiscover):
+        return evolve(plain, seconds=effect.seconds, requested_address=effect.requested), None
+    if isinstance(effect, SendRequest):
+        client_address = effect.client_address or NOWHERE
+        request = evolve(
+            plain,
+            kind=MessageKind.REQUEST,
+            seconds=effect.seconds,
+            client_address=client_address,
+            requested_address=None if effect.client_address else effect.address,
+            server_identifier=effect.server,
+        )
+        return request, effect.to
+    kind = MessageKind.DECLINE if isinstance(effect, SendDecline) else MessageKind.RELEASE
+    farewell = evolve(plain, kind=kind, server_identifier=effect.server)
+    if isinstance(effect, SendDecline):
+        return evolve(farewell, requested_address=effect.address), None
+    # The address may not be on any link: the release goes out as a broadcast frame, which every server hears.
+    return evolve(farewell, client_address=effect.address), None
+
+
+def _write_resolver_file(path: Path, lease: Lease) -> None:
+    lines = [f"nameserver {server}" for server in lease.name_servers]
+    if lease.domain:
+        lines.append(f"search {lease.domain}")
+    draft = path.with_suffix(".new")
+    draft.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+    draft.replace(path)

@@ -1,0 +1,297 @@
+"""One node: the engine, the executor, the store and the kernel's news, joined in one loop. Decides nothing.
+
+Each round takes all events that have come in, steps the machines, writes the journal to the disk, publishes the status
+and only then lets the effects begin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from zosfsm.fsm.engine import Emission, Engine
+from zosfsm.fsm.journal import Record
+from zosfsm.fsm.lifecycle import Event, LifecycleError
+from zosfsm.fsm.machine import Delivery, Instance
+from zosfsm.kernel import network_resource
+from zosfsm.kernel.errors import KernelError
+from zosfsm.lifecycles.catalogue import catalogue
+from zosfsm.lifecycles.connectivity import CheckInternet
+from zosfsm.lifecycles.delivery import DeliverOutcomes
+from zosfsm.lifecycles.interface import ProveGateway
+from zosfsm.lifecycles.lease_effects import ProbeAddress
+from zosfsm.lifecycles.polling import PollGrid
+from zosfsm.lifecycles.registration import PublishInventory, RegisterNode
+from zosfsm.lifecycles.resource import Place, ResourceData
+from zosfsm.node.clock import SteadyClock
+from zosfsm.node.configuration import Configuration
+from zosfsm.node.executor import Executor
+from zosfsm.node.grid_edge import GridEdge, preload
+from zosfsm.node.inventory import inventory
+from zosfsm.node.kernel_news import KernelNews
+from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.lease_edge import LeaseEdge
+from zosfsm.node.network_edge import NetworkEdge
+from zosfsm.node.status import Fault, StatusFile
+from zosfsm.node.store import Store
+from zosfsm.node.uplink_edge import UplinkEdge
+
+QUESTIONS = (
+    CheckInternet,
+    DeliverOutcomes,
+    PollGrid,
+    ProbeAddress,
+    ProveGateway,
+    PublishInventory,
+    RegisterNode,
+)
+SINGLETONS = ("connectivity", "registration", "polling", "delivery", "dmz")
+CENSUS_PAUSE_SECONDS = 1.0
+TEARDOWN_SECONDS = 90.0
+
+log = logging.getLogger(__name__)
+
+
+class Node:
+    """Made, then `run` once. `stop` and `tear_down` may be asked for at any time, from the loop's thread."""
+
+    def __init__(self, configuration: Configuration, store: Store) -> None:
+        self._configuration = configuration
+        self._store = store
+        self._clock = SteadyClock()
+        self._kernel = KernelThread()
+        self._inbox: asyncio.Queue[tuple[str, Event]] = asyncio.Queue()
+        self._machines = catalogue()
+        self._durable = frozenset(definition.name for definition, _ in self._machines if definition.durable)
+        self._records: list[Record] = []
+        self._moved: dict[str, int] = {}
+        self._grid = GridEdge(configuration, self._kernel, self._ports, _version())
+        self._leases = LeaseEdge(
+            self._kernel, self._report, configuration.run_directory / "resolv.conf", self._census_later
+        )
+        network = NetworkEdge(self._kernel, lambda: self._grid.identity, self._holders)
+        uplink = UplinkEdge(self._kernel)
+        self._executor = Executor(
+            {**self._grid.handlers, **self._leases.handlers, **network.handlers, **uplink.handlers},
+            QUESTIONS,
+            self._report,
+            self._on_fault,
+        )
+        self._news = KernelNews(self._kernel, self._report, self._in_background, self._census_later)
+        self._status = StatusFile(configuration, self._clock.now())
+        self._census: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = asyncio.Event()
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The machines; there are none before `run`."""
+        assert self._engine is not None
+        return self._engine
+
+    async def run(self, then_tear_down: bool = False) -> None:
+        """Is the node until `stop`. Networks stay as they are when this returns, unless they are to be torn down."""
+        self._begin()
+        for name in SINGLETONS:
+            self._report(name, Event("start", reason="the node was started"))
+        for name in self._resources():
+            self._report(name, Event("start", reason="the node was started again"))
+        self._in_background(self._remove_orphans())
+        self._in_background(asyncio.to_thread(preload))
+        await self._news.start()
+        await self._loop(self._stopping.is_set)
+        if then_tear_down:
+            await self._torn_down()
+        await self._end()
+
+    async def tear_down(self) -> tuple[str, ...]:
+        """Instead of `run`: removes all that the node ever made; answers what could not be removed."""
+        self._begin()
+        await self._remove_orphans()
+        left = await self._torn_down()
+        await self._end()
+        return left
+
+    def stop(self) -> None:
+        """Ends `run` at the next opportunity."""
+        self._stopping.set()
+        self._inbox.put_nowait(("", Event("wake")))
+
+    async def _torn_down(self) -> tuple[str, ...]:
+        """In the order in which things stand on each other: networks, their way out, the uplink."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + TEARDOWN_SECONDS
+        for names in (self._resources(), ["dmz"], [name for name in SINGLETONS if name != "dmz"]):
+            for name in names:
+                self._report(name, Event("teardown", reason="the node takes its networks down"))
+            await self._loop(partial(self._are_gone, names, deadline))
+        return tuple(name for name in self.engine.instances if name.partition(":")[0] in self._durable)
+
+    def _are_gone(self, names: list[str], deadline: float) -> bool:
+        if asyncio.get_running_loop().time() > deadline:
+            return True
+        gone = not any(name in self.engine.instances for name in names)
+        return gone and self._inbox.empty() and self._executor.is_idle
+
+    def _begin(self) -> None:
+        self._engine = Engine(
+            self._machines, self._configuration.state_directory.name, self._records.append, self._observed
+        )
+        for snapshot in self._store.snapshots():
+            try:
+                self._engine.restore(snapshot)
+            except LifecycleError as error:
+                # Written by another version: the machine begins anew, and the kernel's orphans are swept up.
+                log.warning("a stored machine is not usable", extra={"reason": str(error)})
+                self._status.add_fault(Fault("stored-machine-unusable", snapshot.machine, str(error)))
+
+    async def _end(self) -> None:
+        if self._census is not None:
+            self._census.cancel()
+        self._news.stop()
+        for task in self._tasks:
+            task.cancel()
+        await self._executor.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._leases.close()
+        await self._grid.close()
+        self._commit()
+        self._kernel.close()
+        self._store.close()
+        self._status.write(self.engine, self._clock.now(), running=False)
+
+    async def _loop(self, is_done: Callable[[], bool]) -> None:
+        while not is_done():
+            emissions = await self._round()
+            self._commit()
+            self._status.write(self.engine, self._clock.now(), running=True)
+            for machine, visit in self._moved.items():
+                self._executor.moved_on(machine, visit)
+            self._moved.clear()
+            for emission in emissions:
+                self._executor.carry_out(emission)
+
+    async def _round(self) -> list[Emission]:
+        emissions: list[Emission] = []
+        for name, event in await self._events():
+            if name:
+                emissions += self._stepped(name, event)
+        emissions += self.engine.tick(self._clock.now())
+        return emissions
+
+    async def _events(self) -> Iterable[tuple[str, Event]]:
+        due = self.engine.next_deadline()
+        seconds = None if due is None else max(0.0, (due - self._clock.now()).total_seconds())
+        try:
+            events = [await asyncio.wait_for(self._inbox.get(), seconds)]
+        except TimeoutError:
+            return []
+        while not self._inbox.empty():
+            events.append(self._inbox.get_nowait())
+        return events
+
+    def _stepped(self, name: str, event: Event) -> tuple[Emission, ...]:
+        try:
+            return self.engine.step(name, event, self._clock.now())
+        except LifecycleError as error:
+            self._on_fault(name, error)
+            return ()
+
+    def _commit(self) -> None:
+        if not self._records:
+            return
+        touched = {record.machine for record in self._records if record.machine.partition(":")[0] in self._durable}
+        alive = [name for name in touched if name in self.engine.instances]
+        self._store.write(self._records, [self.engine.snapshot(name) for name in alive], touched.difference(alive))
+        self._records.clear()
+
+    def _report(self, name: str, event: Event) -> None:
+        self._inbox.put_nowait((name, event))
+
+    def _observed(self, instance: Instance, delivery: Delivery) -> None:
+        if delivery.taken is None:
+            log.debug(
+                "event ignored",
+                extra={"machine": instance.name, "event": delivery.event.trigger, "state": instance.state},
+            )
+            return
+        if delivery.taken.target is not None:
+            self._moved[instance.name] = instance.visit
+        log.info(
+            "transition",
+            extra={
+                "machine": instance.name,
+                "event": delivery.event.trigger,
+                "source": delivery.source,
+                "target": instance.state,
+                "reason": instance.reason,
+            },
+        )
+
+    def _on_fault(self, machine: str, error: BaseException) -> None:
+        log.error("fault in the program", extra={"machine": machine, "reason": str(error)})
+        self._status.add_fault(Fault("program-fault", machine, str(error)))
+
+    def _ports(self) -> tuple[int, ...]:
+        return tuple(sorted(place.listen_port for place in self._holders().values()))
+
+    def _holders(self) -> Mapping[str, Place]:
+        """Who has which port and DMZ address; also while it is being torn down."""
+        holders: dict[str, Place] = {}
+        for name in self._resources():
+            data = self.engine.instances[name].data
+            assert isinstance(data, ResourceData)
+            if data.place is not None and self.engine.instances[name].state != "failed":
+                holders[name.partition(":")[2]] = data.place
+        return holders
+
+    def _resources(self) -> list[str]:
+        return [name for name in self.engine.instances if name.startswith("resource:")]
+
+    def _named(self, *names: str) -> list[str]:
+        return [name for name in names if name in self.engine.instances]
+
+    def _in_background(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _remove_orphans(self) -> None:
+        """What the kernel has of ours and no machine wants goes: the rest of a life that the store does not know."""
+        wanted = {name.partition(":")[2] for name in self._resources()}
+        try:
+            found = await self._kernel.run(network_resource.present)
+        except KernelError as error:
+            log.warning("the kernel's census failed", extra={"reason": str(error)})
+            return
+        for identifier in found:
+            if identifier not in wanted:
+                self._report(f"resource:{identifier}", Event("teardown", reason="nobody wants it"))
+
+    def _census_later(self) -> None:
+        """Cards or addresses have changed: whether the grid must hear of it is seen once they have settled."""
+        if self._census is None and not self._stopping.is_set():
+            loop = asyncio.get_running_loop()
+            self._census = loop.call_later(CENSUS_PAUSE_SECONDS, lambda: self._in_background(self._compare_census()))
+
+    async def _compare_census(self) -> None:
+        self._census = None
+        try:
+            found = await self._kernel.run(inventory)
+        except KernelError as error:
+            log.warning("the census of the cards failed", extra={"reason": str(error)})
+            return
+        if self._grid.published and found != self._grid.published:
+            self._report("registration", Event("inventory_changed", reason="cards or addresses have changed"))
+
+
+def _version() -> str:
+    try:
+        return version("zosfsm")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,179 @@
+"""Carries out what connectivity and the interfaces ask: cards, the bridge, the gateway. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from zosfsm.fsm.engine import Emission
+from zosfsm.fsm.lifecycle import Effect, Event
+from zosfsm.kernel.errors import KernelError
+from zosfsm.kernel.gateway import gateway_answers
+from zosfsm.kernel.links import Link, Links
+from zosfsm.lifecycles.connectivity import (
+    AttachUplink,
+    Card,
+    CardsListed,
+    DetachUplink,
+    InspectUplink,
+    ListCards,
+    RemoveUplink,
+    Uplink,
+)
+from zosfsm.lifecycles.interface import GatewayFound, ProveGateway
+from zosfsm.node import lease_installation
+from zosfsm.node.executor import Handler
+from zosfsm.node.kernel_thread import KernelThread
+
+GATEWAY_ATTEMPTS = 5
+GATEWAY_INTERVAL_SECONDS = 0.3
+OUR_PREFIXES = ("b-", "l-", "w-")
+OUR_NAMES = frozenset({"zos", "br-ndmz", "to-ndmz"})
+
+
+def is_card(link: Link, bridge_index: int | None) -> bool:
+    """Is this a network card of the machine (or a virtual machine's, or a lab's), and free for us to use?"""
+    if link.name == "lo" or link.name in OUR_NAMES or link.name.startswith(OUR_PREFIXES):
+        return False
+    return link.kind in ("", "veth") and link.master in (None, bridge_index)
+
+
+class UplinkEdge:
+    """The handlers for the effects of states/connectivity.toml and states/interface.toml."""
+
+    def __init__(self, kernel: KernelThread) -> None:
+        self._kernel = kernel
+
+    @property
+    def handlers(self) -> Mapping[type[Effect], Handler]:
+        """Which effect is carried out by what."""
+        return {
+            ListCards: self._list_cards,
+            InspectUplink: self._inspect,
+            AttachUplink: self._attach,
+            DetachUplink: self._detach,
+            RemoveUplink: self._remove,
+            ProveGateway: self._prove_gateway,
+        }
+
+    async def _list_cards(self, _emission: Emission) -> Event:
+        try:
+            return Event("cards_listed", await self._kernel.run(listed_cards))
+        except KernelError as error:
+            return Event("listing_failed", reason=str(error))
+
+    async def _inspect(self, emission: Emission) -> Event:
+        effect = emission.effect
+        assert isinstance(effect, InspectUplink)
+        try:
+            fault = await self._kernel.run(partial(_uplink_fault, effect.bridge, effect.uplink))
+        except KernelError as error:
+            fault = str(error)
+        return Event("uplink_gone", reason=fault) if fault else Event("uplink_intact")
+
+    async def _attach(self, emission: Emission) -> Event:
+        effect = emission.effect
+        assert isinstance(effect, AttachUplink)
+        try:
+            await self._kernel.run(partial(_attach, effect.bridge, effect.uplink))
+        except KernelError as error:
+            return Event("attach_failed", reason=str(error))
+        return Event("attached")
+
+    async def _detach(self, emission: Emission) -> Event:
+        effect = emission.effect
+        assert isinstance(effect, DetachUplink)
+        try:
+            await self._kernel.run(partial(_detach, effect.bridge))
+        except KernelError as error:
+            return Event("detach_failed", reason=str(error))
+        return Event("detached")
+
+    async def _remove(self, emission: Emission) -> Event:
+        effect = emission.effect
+        assert isinstance(effect, RemoveUplink)
+        try:
+            await self._kernel.run(partial(remove_uplink, effect.bridge, effect.switch_off))
+        except KernelError as error:
+            return Event("removal_failed", reason=str(error))
+        return Event("removed")
+
+    async def _prove_gateway(self, emission: Emission) -> Event:
+        effect = emission.effect
+        assert isinstance(effect, ProveGateway)
+        try:
+            mac = await gateway_answers(
+                effect.link,
+                effect.source,
+                effect.mac,
+                effect.gateway,
+                attempts=GATEWAY_ATTEMPTS,
+                interval_seconds=GATEWAY_INTERVAL_SECONDS,
+            )
+        except KernelError:
+            reason = f"leased {effect.source} but {effect.gateway} does not answer ARP"
+            return Event("gateway_silent", reason=reason)
+        return Event("gateway_answers", GatewayFound(mac), reason=f"{effect.gateway} answers ARP from {mac}")
+
+
+def listed_cards() -> CardsListed:
+    """Switches all cards on and lists them."""
+    with Links(None) as links:
+        bridge = links.find("zos")
+        bridge_index = bridge.index if bridge else None
+        cards = [link for link in links.all() if is_card(link, bridge_index)]
+        switched_on = tuple(card.name for card in cards if not card.up)
+        for name in switched_on:
+            links.set_up(name)
+        present = [links.get(card.name) for card in cards]
+    return CardsListed(tuple(Card(link.name, link.mac, link.carrier) for link in present), switched_on)
+
+
+def remove_uplink(bridge: str, switch_off: tuple[str, ...]) -> None:
+    """The bridge is gone and the cards are as they were."""
+    with Links(None) as links:
+        links.delete(bridge)
+        for name in switch_off:
+            if links.find(name) is not None:
+                links.set_down(name)
+
+
+def _uplink_fault(bridge: str, uplink: Uplink) -> str:
+    with Links(None) as links:
+        found, card = links.find(bridge), links.find(uplink.link)
+        if found is None:
+            return f"there is no bridge {bridge}"
+        if card is None:
+            return f"there is no card {uplink.link}"
+        if card.master != found.index:
+            return f"{uplink.link} is not in the bridge {bridge}"
+        if not card.carrier:
+            return f"{uplink.link} has no carrier"
+        if uplink.lease.address not in links.addresses(bridge):
+            return f"{bridge} does not have {uplink.lease.address}"
+        route = links.default_route(4)
+        if route is None or route.gateway != uplink.lease.router:
+            return f"the default route is not through {uplink.lease.router}"
+    return ""
+
+
+def _attach(bridge: str, uplink: Uplink) -> None:
+    with Links(None) as links:
+        links.ensure_bridge(bridge, uplink.mac)
+        links.flush_addresses(uplink.link)
+        links.set_mac(bridge, uplink.mac)
+        links.enslave(uplink.link, bridge)
+        links.set_up(uplink.link)
+        links.set_up(bridge)
+    lease_installation.install(bridge, None, uplink.lease)
+
+
+def _detach(bridge: str) -> None:
+    with Links(None) as links:
+        found = links.find(bridge)
+        if found is None:
+            return
+        for link in links.all():
+            if link.master == found.index and link.kind in ("", "veth") and not link.name.startswith(OUR_PREFIXES):
+                links.release(link.name)
+        links.flush_addresses(bridge)
