@@ -35,10 +35,9 @@ def _servable(_known: Any, source: random.Random) -> ReservationFacts:
     )
 
 
-def _complete_start(_known: Any, source: random.Random) -> LeaseStart:
+def _start(owner: str, previous: bool, install_on: str | None) -> Callable[[Any, random.Random], LeaseStart]:
     mac = "02:00:00:00:00:01"
-    owner = source.choice(("interface:eth1", "dmz"))
-    return LeaseStart("eth1", None, mac, owner, source.choice((None, _lease(source))), source.choice((None, "eth1")))
+    return lambda _known, source: LeaseStart("eth1", None, mac, owner, _lease(source) if previous else None, install_on)
 
 
 def _lease(source: random.Random) -> Lease:
@@ -66,7 +65,7 @@ def _fitting(known: LeaseData, source: random.Random) -> Reply:
 
 HINTS: Hints = {
     ReservationFacts: (_servable,) * 3,
-    LeaseStart: (_complete_start,) * 4,
+    LeaseStart: (_start("interface:eth1", True, None), _start("dmz", False, "eth1"), _start("dmz", True, None)),
     Reply: (_fitting,) * 4,
 }
 

@@ -43,7 +43,7 @@ LEAVES: Mapping[type, Sequence[object]] = {
 }
 
 
-def sampler(seed: str = "samples", count: int = 12, hints: Hints | None = None) -> Samples:
+def sampler(seed: str = "samples", count: int = 6, hints: Hints | None = None) -> Samples:
     """What `provoke` asks for data: `count` values of a payload's type, the same ones for the same machine's data."""
 
     def samples(trigger: str, kind: type, known: object) -> Sequence[object]:

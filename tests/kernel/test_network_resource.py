@@ -97,6 +97,8 @@ def _wire(one: SeparateHost, two: SeparateHost) -> None:
     subprocess.run(f"ip link add wire netns {one.pid} type veth peer name wire netns {two.pid}".split(), check=True)
     for host in (one, two):
         host.shell("ip link set wire master zos up")
+    # Two first handshakes that cross end each other, and the next try is 5 s later: the wire has to carry before they start.
+    assert one.succeeds("ping -q -c 1 -i 0.05 -w 10 192.0.2.2")
 
 
 def _everything(host: SeparateHost) -> list[str]:

@@ -72,6 +72,13 @@ def test_a_lost_directory_does_not_keep_the_lab_from_being_removed(ground: Groun
     assert traces(ground.place) == ()
 
 
+def test_the_name_of_a_namespace_that_was_never_finished_is_a_trace(place: Place) -> None:
+    place.namespace_file("grid").touch()
+    assert traces(place) == (f"the namespace {place.namespace('grid')}",)
+    remove(place)
+    assert traces(place) == ()
+
+
 def test_a_process_that_has_the_number_of_a_dead_one_is_not_ended(ground: Ground) -> None:
     with subprocess.Popen(["sleep", "99"]) as bystander:
         ground.file.started("grid", ProcessIdentity(bystander.pid, 1))

@@ -179,7 +179,8 @@ def test_no_data_raises_anything_but_a_refusal(changes: list[tuple[int, int, obj
         if depth > 1 and isinstance(target.get("peers"), list) and target["peers"]:
             candidate = target["peers"][0]
             target = candidate if isinstance(candidate, dict) else target
-        target[list(target)[position % len(target)]] = value
+        keys_there = [*target, "other"]
+        target[keys_there[position % len(keys_there)]] = value
         if not isinstance(document["net_resources"], list) or not document["net_resources"]:
             break
         if not isinstance(document["net_resources"][0], dict) or not document["net_resources"][0]:

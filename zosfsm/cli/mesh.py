@@ -23,7 +23,7 @@ from zosfsm.grid.errors import GridAddressInvalid, GridError, IdentityInvalid
 from zosfsm.grid.identity import Identity
 from zosfsm.mesh.changes import Change, NodeChange, changes, ports_not_ours
 from zosfsm.mesh.errors import PlanImpossible, RequestInvalid
-from zosfsm.mesh.memory import Memory, Remembered, as_previous, remembering, with_node, without_node
+from zosfsm.mesh.memory import Memory, Remembered, as_previous, remembering, with_found, with_node, without_node
 from zosfsm.mesh.planning import plan as plan_mesh
 from zosfsm.mesh.plans import MeshPlan
 from zosfsm.mesh.request import MeshRequest, parse

@@ -102,8 +102,6 @@ class _Case:
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 BETWEEN_EVENTS = timedelta(milliseconds=250)
-# So many different instances are followed that came by the same transition from the same state at the same attempt.
-CASES_A_WAY = 3
 ATTEMPTS_TOLD_APART = 6
 
 
@@ -111,11 +109,13 @@ def provoke(
     definition: MachineDefinition,
     lifecycle: Lifecycle[Any],
     samples: Samples,
+    cases_a_way: int = 2,
     key: str = "sample",
 ) -> Provocation:
     """Fires every trigger with every sample, and every alarm, in every state that real events can reach.
 
-    Faults: a guard, action or deadline that raises; data that does not survive the journal; a transient state
+    Of the instances that came by the same transition from the same state at the same attempt, `cases_a_way` different
+    ones are followed. Faults: a guard, action or deadline that raises; data that does not survive the journal; a transient state
     without any deadline; an alarm that is due again the moment it has rung.
     """
     runner = Runner(definition, lifecycle, seed="provocation")
@@ -130,9 +130,10 @@ def provoke(
             if reached is None:
                 continue
             alike = known.setdefault(reached.way, [])
-            if len(alike) < CASES_A_WAY and not any(_same(reached, other) for other in alike):
+            if len(alike) < cases_a_way and not any(_same(reached, other) for other in alike):
                 alike.append(reached)
                 frontier.append(reached)
+                _check_storable(runner, reached.instance, result)
     return result
 
 
@@ -169,8 +170,6 @@ def _fired(runner: Runner, case: _Case, event: Event, now: datetime, result: Pro
 
 
 def _oddities(runner: Runner, instance: Instance, delivery: Delivery) -> Iterable[str]:
-    if structured(unstructured(instance.data), runner.lifecycle.data_type) != instance.data:
-        yield f"the machine's data does not survive the store: {instance.data!r}"
     state = runner.state(instance)
     if state.kind is Kind.TRANSIENT and not instance.deadlines:
         yield f"{state.name} is transient and has no deadline: it could last for ever"
@@ -178,6 +177,11 @@ def _oddities(runner: Runner, instance: Instance, delivery: Delivery) -> Iterabl
     stayed = delivery.taken is not None and delivery.taken.target is None
     if stayed and trigger in state.alarms and instance.deadlines.get(trigger, delivery.now) < delivery.now:
         yield f"{trigger} is due again at once, and would be for ever"
+
+
+def _check_storable(runner: Runner, instance: Instance, result: Provocation) -> None:
+    if structured(unstructured(instance.data), runner.lifecycle.data_type) != instance.data:
+        _note(result, f"{instance.state}: the machine's data does not survive the store", f": {instance.data!r}")
 
 
 def _note(result: Provocation, fault: str, example: str = "") -> None:

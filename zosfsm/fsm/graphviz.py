@@ -42,9 +42,9 @@ def graphviz(definition: MachineDefinition, present: str | None = None) -> str:
         raise ValueError(f"expected a state of {definition.name}, found {present!r}")
     shown = picture(definition)
     lines = [f"digraph {quoted(definition.name)} {{", *_settings(title(definition.name, definition.sentence))]
-    lines += ["  start [shape=circle style=filled fillcolor=black label=\"\" width=0.16 tooltip=\"initial state\"];"]
+    lines += ['  start [shape=circle style=filled fillcolor=black label="" width=0.16 tooltip="initial state"];']
     lines += [_state(shown, state, present) for state in definition.states.values()]
-    lines += [f"  start -> {quoted(definition.initial)} [tooltip=\"initial state\"];"]
+    lines += [f'  start -> {quoted(definition.initial)} [tooltip="initial state"];']
     lines += [_arrow(arrow) for arrow in shown.arrows]
     lines += _notes(shown.notes)
     lines += [_legend(definition), "}"]
@@ -67,7 +67,7 @@ def title(name: str, sentence: str) -> str:
 def _settings(heading: str) -> Iterable[str]:
     return (
         f"  graph [rankdir=TB labelloc=t fontname={quoted(FONT)} label={heading} nodesep=0.45 ranksep=0.55 pad=0.3];",
-        f"  node [shape=box fontname={quoted(FONT)} fontsize=13 fontcolor={quoted(INK)} margin=\"0.12,0.07\"];",
+        f'  node [shape=box fontname={quoted(FONT)} fontsize=13 fontcolor={quoted(INK)} margin="0.12,0.07"];',
         f"  edge [fontname={quoted(FONT)} fontsize=10 fontcolor={quoted(INK)} color={quoted(PALE_INK)} arrowsize=0.8];",
     )
 

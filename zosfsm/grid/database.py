@@ -32,7 +32,7 @@ class Database:
 
     @classmethod
     def open(cls, address: str) -> Database:
-        """`address` is `sqlite:///PATH` or `postgresql://...`. Raises DatabaseAddressInvalid and DatabaseUnavailable."""
+        """`address` is `sqlite:///PATH` or `postgresql://...`. Raises DatabaseAddressInvalid, DatabaseUnavailable."""
         return cls(open_engine(address))
 
     def close(self) -> None:

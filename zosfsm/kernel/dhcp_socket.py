@@ -238,8 +238,8 @@ def _attach(target: socket.socket, program: tuple[tuple[int, int, int, int], ...
 
 _PACKET_TYPE = 0xFFFFF000 + 4  # SKF_AD_OFF + SKF_AD_PKTTYPE of linux/filter.h
 
-# Unfragmented IPv4 UDP to port 68, for this host and not sent by it. The kernel takes a VLAN's tag off before it shows the
-# frame, and calls the frame another host's: an offer in a VLAN is none for the link below it.
+# Unfragmented IPv4 UDP to port 68, for this host and not sent by it. The kernel takes a VLAN's tag off before it shows
+# the frame, and calls the frame another host's: an offer in a VLAN is none for the link below it.
 _TO_A_CLIENT = (
     (0x28, 0, 0, 12),  # ldh the Ethernet type
     (0x15, 0, 10, _ETH_P_IP),

@@ -73,8 +73,13 @@ def build_ground(place: Place, topology: Topology) -> None:
 
 
 def namespaces_left(place: Place) -> tuple[str, ...]:
-    """The namespaces of this machine that are traces of this lab."""
-    return tuple(name for name in namespaces.names() if place.owns(name))
+    """The names in /run/netns that are traces of this lab.
+
+    A name that leads to no namespace is one too: whoever made it was killed between the two steps of making it.
+    """
+    if not namespaces.DIRECTORY.is_dir():
+        return ()
+    return tuple(sorted(entry.name for entry in namespaces.DIRECTORY.iterdir() if place.owns(entry.name)))
 
 
 def remove_namespaces(names: Iterable[str]) -> None:

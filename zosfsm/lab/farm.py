@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 from attrs import frozen
 
+from zosfsm.kernel.namespaces import DIRECTORY
 from zosfsm.lab.build import build_ground, namespaces_left, remove_namespaces
 from zosfsm.lab.errors import LabError, LabInUse
 from zosfsm.lab.node_process import NodeStatus, holder_name, isolate, read_status, start_node, stop_node
@@ -172,7 +172,7 @@ def _recorded(place: Place) -> list[ProcessIdentity]:
 
 
 def _status_of(namespace: str) -> os.stat_result:
-    return (Path("/run/netns") / namespace).stat()
+    return (DIRECTORY / namespace).stat()
 
 
 def _started(state: LabState, name: str) -> ProcessIdentity:

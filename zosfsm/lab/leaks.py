@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from zosfsm.lab.errors import LabError
 from zosfsm.lab.node_process import inside, living_holder
 from zosfsm.lab.place import Place
 from zosfsm.lab.processes import inhabitants
-from zosfsm.lab.services import run_own_command
+from zosfsm.lab.services import ask_grid
 from zosfsm.lab.state import StateFile
-from zosfsm.lab.topology import OUTSIDE, STORAGE_NIC, UNPLUGGED_NIC, UPLINK_NIC, LabNode, Topology
+from zosfsm.lab.topology import STORAGE_NIC, UNPLUGGED_NIC, UPLINK_NIC, LabNode, Topology
 
 # What users may pick for WireGuard.
 USER_PORTS = range(2000, 8001)
@@ -100,12 +99,11 @@ def open_doors(node: LabNode, file: StateFile) -> tuple[int, ...]:
 
 def published_ports(place: Place, topology: Topology, node_id: str) -> tuple[int, ...]:
     """The WireGuard ports that the grid lists for the node."""
-    text = run_own_command(place.namespace(OUTSIDE), "node", "list", "--grid", topology.grid_url, "--json")
+    document = ask_grid(place, topology, f"/nodes/{node_id}")
     try:
-        document = next(document for document in json.loads(text) if document["node_id"] == node_id)
-        return tuple(int(port) for port in document.get("wg_ports") or ())
-    except (ValueError, TypeError, KeyError, StopIteration) as error:
-        raise LabError(f"expected the grid to list the node {node_id}, found: {text[:200]!r}") from error
+        return tuple(int(port) for port in document["wg_ports"] or ())
+    except (ValueError, TypeError, KeyError) as error:
+        raise LabError(f"expected the grid to know the ports of the node {node_id}, found {document!r:.200}") from error
 
 
 def _local_ports(node: LabNode, file: StateFile, tables: tuple[str, ...], state: str) -> set[int]:

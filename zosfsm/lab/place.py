@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from zosfsm.kernel.namespaces import DIRECTORY
 from zosfsm.lab.errors import LabError
 
 DEFAULT_PREFIX = "zl"
@@ -44,7 +45,7 @@ class Place:
         return f"{self.prefix}-{name}"
 
     def namespace_file(self, name: str) -> Path:
-        return Path("/run/netns") / self.namespace(name)
+        return DIRECTORY / self.namespace(name)
 
     def log_file(self, process: str) -> Path:
         return self.directory / "logs" / f"{process}.log"

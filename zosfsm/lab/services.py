@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import zosfsm
 from zosfsm.kernel.namespaces import entered
@@ -24,6 +27,7 @@ GREETING = "the internet answers\n"
 _LEASE_TIME = "1h"
 _READY_SECONDS = 15.0
 _COMMAND_SECONDS = 30.0
+_ANSWER_SECONDS = 5.0
 _DOMAIN = "lab.example"
 
 
@@ -73,11 +77,26 @@ def wait_for_grid(place: Place, topology: Topology, process: ProcessIdentity) ->
 
 def add_farm(place: Place, topology: Topology) -> int:
     """Register the farm as a farmer does, and answer its id."""
-    url = topology.grid_url
-    outside = place.namespace(OUTSIDE)
-    run_own_command(outside, "farm", "add", FARM_NAME, "--threebot", "1", "--grid", url)
-    text = run_own_command(outside, "farm", "list", "--grid", url, "--json")
-    return _farm_identifier(text)
+    words = ("farm", "add", FARM_NAME, "--threebot", "1", "--grid", topology.grid_url)
+    told = run_own_command(place.namespace(OUTSIDE), *words)
+    try:
+        return int(told)
+    except ValueError as error:
+        raise LabError(f"expected `zosfsm farm add` to print the farm's id, found {told[:200]!r}") from error
+
+
+def ask_grid(place: Place, topology: Topology, path: str) -> Any:
+    """The grid's document at `path`, asked for from out on the internet. Raises LabError."""
+    connection = http.client.HTTPConnection(str(topology.host(GRID).address.ip), GRID_PORT, timeout=_ANSWER_SECONDS)
+    try:
+        with entered(place.namespace(OUTSIDE)):
+            connection.connect()
+        connection.request("GET", path)
+        return json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise LabError(f"expected the grid to answer GET {path}, found: {error}") from error
+    finally:
+        connection.close()
 
 
 def own_command(*words: str) -> list[str]:
@@ -139,21 +158,9 @@ def last_line(log: Path) -> str:
 
 
 def _accepts(namespace: str, address: tuple[str, int]) -> bool:
-    import socket
-
     with entered(namespace), socket.socket() as attempt:
         attempt.settimeout(1)
         return attempt.connect_ex(address) == 0
-
-
-def _farm_identifier(text: str) -> int:
-    try:
-        farms = json.loads(text)
-        return next(int(farm["id"]) for farm in farms if farm["name"] == FARM_NAME)
-    except (ValueError, TypeError, KeyError, StopIteration) as error:
-        raise LabError(
-            f"expected `zosfsm farm list --json` to list the farm {FARM_NAME!r}, found: {text[:200]!r}"
-        ) from error
 
 
 def _dnsmasq(place: Place, topology: Topology, name: str, segments: list[Segment]) -> list[str]:

@@ -1,0 +1,89 @@
+"""The demo as the end-to-end test of everything, and what is left when it is interrupted: nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from waiting import until
+
+from zosfsm.lab.farm import traces
+from zosfsm.lab.place import Place
+
+pytestmark = pytest.mark.e2e
+
+MOMENTS = ("laying cables", "starting the grid", "powering the nodes on")
+
+
+def words(place: Place, *command: str) -> list[str]:
+    return [sys.executable, "-m", "zosfsm.cli.main", "lab", "--name", place.prefix, *command]
+
+
+@contextmanager
+def demo_at(place: Place, log: Path, moment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A demo that has just said `moment`."""
+    with log.open("wb") as output:
+        demo = subprocess.Popen(words(place, "demo"), stdout=output, stderr=output)
+        try:
+            until(lambda: moment in log.read_text() or demo.poll() is not None)
+            assert demo.poll() is None, log.read_text()
+            yield demo
+        finally:
+            demo.kill()
+            demo.wait()
+
+
+def test_the_demo_finds_everything_true_within_a_minute(place: Place) -> None:
+    done = subprocess.run(words(place, "demo", "--json"), capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["schema"] == 1
+    assert [(node["name"], node["role"]) for node in document["nodes"]] == [
+        ("node1", "public"),
+        ("node2", "hidden"),
+        ("node3", "hidden"),
+    ]
+    assert all(node["boot_seconds"] > 0 for node in document["nodes"])
+    assert all(node["machines"]["connectivity"] == "online" for node in document["nodes"])
+    assert document["mesh"] == {"pairs": 6, "reachable": 6, "plaintext_packets": 0}
+    assert document["internet"] == {"outgoing": 3, "incoming_blocked": 3}
+    assert document["leaks"] == {"namespaces": 0, "links": 0, "processes": 0, "ports": 0}
+    assert set(document) == {"schema", "nodes", "mesh", "internet", "leaks", "seconds"}
+    assert traces(place) == ()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_an_interrupted_demo_leaves_nothing(place: Place, tmp_path: Path, moment: str, number: signal.Signals) -> None:
+    with demo_at(place, tmp_path / "log", moment) as demo:
+        os.kill(demo.pid, number)
+        assert demo.wait(timeout=30) == 128 + number
+    assert traces(place) == ()
+    assert f"stopped by {number.name}" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_what_a_killed_demo_leaves_is_removed_by_lab_down(place: Place, tmp_path: Path, moment: str) -> None:
+    with demo_at(place, tmp_path / "log", moment) as demo:
+        demo.kill()
+        demo.wait()
+    assert traces(place)
+    assert subprocess.run(words(place, "down"), timeout=60, check=False).returncode == 0
+    assert traces(place) == ()
+
+
+def test_no_other_lab_command_disturbs_a_demo(place: Place, tmp_path: Path) -> None:
+    with demo_at(place, tmp_path / "log", MOMENTS[0]) as demo:
+        for command in ("up", "down", "demo"):
+            done = subprocess.run(words(place, command), capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 1
+            assert "found another lab command at work" in done.stderr
+        demo.terminate()
+        demo.wait(timeout=30)
