@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 
@@ -32,7 +31,7 @@ def test_a_seed_is_made_once_readable_by_its_owner_only(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o400
     assert path.stat().st_size == 32
     assert Identity.load_or_create(path).identifier == first.identifier
-    assert os.listdir(path.parent) == ["identity.seed"]
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_those_who_make_it_at_the_same_moment_get_the_same(tmp_path: Path) -> None:

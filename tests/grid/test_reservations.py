@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zosfsm.grid.errors import DocumentInvalid
@@ -144,7 +144,6 @@ def test_an_empty_poll_is_empty_and_its_cursor_the_beginning(text: str) -> None:
     assert Poll(()).next_number == 0
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.text(st.sampled_from('[]{},:"id-1 null')))
 def test_no_text_makes_reading_raise_anything_else(text: str) -> None:
     for reader in (Reservation.from_text, Result.from_text, StoredReservation.from_text, Poll.from_text):

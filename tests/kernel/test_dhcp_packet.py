@@ -212,6 +212,9 @@ def test_an_offer_of_every_option_is_read() -> None:
             option(15, b"a\nnameserver 192.0.2.66"),
             "option 15 (domain): expected a host or domain name, found 'a\\nname",
         ),
+        (option(15, b"a." * 127 + b"a"), "option 15 (domain): expected a host or domain name, found 'a.a."),
+        (option(12, b"a" * 64), "option 12 (host_name): expected a host or domain name, found 'aaaa"),
+        (option(12, b"b\xfcro"), "option 12 (host_name): expected a host or domain name, found 'b"),
         (option(26, b"\0\x20"), "option 26 (mtu): expected 68 at least, found 32"),
         (option(26, b"\0"), "option 26 (mtu): expected 2 bytes, found 1"),
         (option(58, b"\0" * 4), "option 58 (renewal_seconds): expected 1 at least, found 0"),
@@ -221,6 +224,8 @@ def test_an_offer_of_every_option_is_read() -> None:
         (option(121, bytes([33, 1, 2, 3, 4, 5, 192, 0, 2, 1])), "option 121 (classless_routes): expected routes of"),
         (option(121, bytes([24, 198, 51, 100, 192, 0])), "option 121 (classless_routes): expected routes of"),
         (option(121, bytes([8, 127, 192, 0, 2, 1])), "option 121 (classless_routes): expected routes through hosts"),
+        (option(121, bytes([0, 255, 255, 255, 255])), "option 121 (classless_routes): expected routes through hosts"),
+        (option(121, b""), "option 121 (classless_routes): expected routes through hosts, found 0 and left out 0"),
         (option(56, b"\x07"), "option 56 (message): expected text, found none"),
     ],
 )
@@ -415,6 +420,30 @@ def test_a_frame_has_right_addresses_ports_and_checksums() -> None:
     assert data[42:] == encode(message)
     assert ones_complement_sum(data[14:34]) == 0xFFFF
     assert ones_complement_sum(data[26:34] + struct.pack("!HH", 17, 308) + data[34:]) == 0xFFFF
+
+
+def test_a_udp_checksum_of_zero_is_sent_as_all_ones() -> None:
+    def with_xid(xid: int) -> bytes:
+        return frame(DhcpMessage(kind=MessageKind.INFORM, xid=xid, client_mac=MAC), MAC, SERVER_MAC, CLIENT, SERVER)
+
+    completing = int.from_bytes(with_xid(0)[40:42], "big")
+    assert with_xid(completing)[40:42] == b"\xff\xff"
+    assert parse_frame(to_client(with_xid(completing))) is not None
+
+
+def test_the_last_byte_of_an_odd_number_counts_in_the_checksum() -> None:
+    message = DhcpMessage(kind=MessageKind.ACK, xid=7, client_mac=MAC, message="long enough " * 6 + "and odd")
+    data = to_client(frame(message, SERVER_MAC, MAC, SERVER, CLIENT))
+    assert len(data) % 2 == 1
+    assert parse_frame(data) == (SERVER_MAC, encode(message))
+    assert parse_frame(data[:-1] + b"\1") is None
+
+
+def test_an_ip_header_shorter_than_its_fields_is_refused() -> None:
+    ip = bytearray(struct.pack("!BBHHHBBH4s", 0x44, 0, 44, 0, 0, 64, 17, 0, SERVER.packed))
+    ip[10:12] = struct.pack("!H", 0xFFFF - ones_complement_sum(bytes(ip)))
+    data = reply_frame()[:14] + ip + struct.pack("!HHHH", 67, 68, 28, 0) + b"\0" * 20
+    assert parse_frame(data, UdpChecksum.PENDING) is None
 
 
 def test_padding_behind_the_ip_packet_is_cut_off() -> None:

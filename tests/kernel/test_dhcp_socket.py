@@ -50,7 +50,7 @@ class Wire:
                 raw.send(data)
 
     def prove(self) -> None:
-        """Come back once frames pass both ways: a link that just came up drops some until the kernel has seen its carrier."""
+        """Come back once frames pass both ways: a link drops some until the kernel has seen its carrier."""
         probe = b"\xff" * 6 + b"\0" * 6 + struct.pack("!H", PROBE_TYPE) + b"\0" * 46
         ends = (self.client, self.client_link), (self.server, "srv0")
         for (here, out), (there, back) in (ends, ends[::-1]):

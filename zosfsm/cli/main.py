@@ -37,10 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"zosfsm: expected a command, found {name!r}; `zosfsm --help` lists them.", file=sys.stderr)
         return USAGE
     command = importlib.import_module(f"zosfsm.cli.{name}")
-    parser = argparse.ArgumentParser(prog=f"zosfsm {name}", description=COMMANDS[name])
-    command.add_arguments(parser)
     try:
-        return int(command.run(parser.parse_args(words[1:])))
+        return int(command.run(parser(name).parse_args(words[1:])))
     except CommandFailed as failure:
         print(f"zosfsm {name}: {failure}", file=sys.stderr)
         return failure.exit_code
@@ -48,6 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _leave_the_broken_pipe()
     except KeyboardInterrupt:
         return 130
+
+
+def parser(name: str) -> argparse.ArgumentParser:
+    """What a command understands; `name` is one of COMMANDS."""
+    made = argparse.ArgumentParser(prog=f"zosfsm {name}", description=COMMANDS[name])
+    importlib.import_module(f"zosfsm.cli.{name}").add_arguments(made)
+    return made
 
 
 def _overview() -> str:

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from zosfsm.fsm.definition import RETRY, TIMEOUT, Kind, MachineDefinition, StateDefinition, Timer, TransitionDefinition
 
-# From this many states, and from half of them all: one note instead of as many arrows.
+# From this many states on, one note is drawn instead of as many arrows.
 MANY_SOURCES = 4
 
 KIND_SENTENCES: Mapping[Kind, str] = {
@@ -49,16 +49,22 @@ class Arrow:
 
 @frozen
 class Note:
-    """What most states have in common. `target` None: it stays where it is. `besides` are the states that have not."""
+    """What many states have in common. `target` None: it stays where it is."""
 
     target: str | None
+    by_time: bool
     label: Label
-    besides: tuple[str, ...]
+    sources: tuple[str, ...]
+    others: tuple[str, ...]
 
     @property
     def where(self) -> str:
-        """From where, in words."""
-        return "from every state" + (f" but {', '.join(self.besides)}" if self.besides else "")
+        """From where, in as few names as that takes."""
+        if not self.others:
+            return "from every state"
+        if len(self.others) < len(self.sources):
+            return f"from every state but {', '.join(self.others)}"
+        return f"from {', '.join(self.sources)}"
 
 
 @frozen
@@ -73,24 +79,24 @@ class Picture:
 
 def picture(machine: MachineDefinition) -> Picture:
     """What is to be drawn, in the order of the file."""
-    rows = [(transition, source) for transition in machine.transitions for source in transition.sources]
-    common = {id(transition) for transition in machine.transitions if _is_common(machine, transition)}
-    arrows: dict[tuple[str, str, bool], list[Label]] = {}
-    loops: dict[str, list[Label]] = {name: [] for name in machine.states}
-    for transition, source in rows:
-        if id(transition) in common:
-            continue
-        label = _label(machine, transition, source)
-        if transition.target in (None, source):
-            loops[source].append(label)
-        else:
-            by_time = transition.trigger in machine.states[source].alarms
-            arrows.setdefault((source, str(transition.target), by_time), []).append(label)
+    notes = {index: note for index, row in enumerate(machine.transitions) if (note := _note(machine, row))}
+    arrows: dict[tuple[str, str, bool], list[TransitionDefinition]] = {}
+    loops: dict[str, list[TransitionDefinition]] = {name: [] for name in machine.states}
+    for index, transition in enumerate(machine.transitions):
+        for source in transition.sources if index not in notes else ():
+            if transition.target in (None, source):
+                loops[source].append(transition)
+            else:
+                by_time = transition.trigger in machine.states[source].alarms
+                arrows.setdefault((source, str(transition.target), by_time), []).append(transition)
     return Picture(
         machine,
-        tuple(Arrow(source, target, by_time, tuple(labels)) for (source, target, by_time), labels in arrows.items()),
-        {name: tuple(labels) for name, labels in loops.items()},
-        tuple(_notes(machine, common)),
+        tuple(
+            Arrow(source, target, by_time, tuple(_label(machine, row, source) for row in _telling(rows)))
+            for (source, target, by_time), rows in arrows.items()
+        ),
+        {name: tuple(_loops(machine, rows, name)) for name, rows in loops.items()},
+        tuple(notes.values()),
     )
 
 
@@ -108,22 +114,33 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _is_common(machine: MachineDefinition, transition: TransitionDefinition) -> bool:
-    living = [state for state in machine.states.values() if state.kind is not Kind.FINAL]
-    sources = len(transition.sources)
-    return sources >= MANY_SOURCES and 2 * sources >= len(living)
+def _note(machine: MachineDefinition, transition: TransitionDefinition) -> Note | None:
+    sources = transition.sources
+    labels = {_label(machine, transition, source) for source in sources}
+    kinds = {transition.trigger in machine.states[source].alarms for source in sources}
+    if len(sources) < MANY_SOURCES or len({label.trigger for label in labels}) > 1 or len(kinds) > 1:
+        return None
+    living = [state.name for state in machine.states.values() if state.kind is not Kind.FINAL]
+    label = _label(machine, transition, sources[0])
+    others = tuple(name for name in living if name not in sources)
+    return Note(transition.target, kinds.pop(), label, sources, others)
 
 
-def _notes(machine: MachineDefinition, common: set[int]) -> Iterable[Note]:
-    for transition in machine.transitions:
-        if id(transition) not in common:
-            continue
-        besides = tuple(
-            state.name
-            for state in machine.states.values()
-            if state.kind is not Kind.FINAL and state.name not in transition.sources
-        )
-        yield Note(transition.target, _label(machine, transition, transition.sources[0]), besides)
+def _telling(rows: list[TransitionDefinition]) -> Iterable[TransitionDefinition]:
+    """Without those that say no more: `a if x and y` beside `a if x` with the same target."""
+    for row in rows:
+        wider = (other for other in rows if other.trigger == row.trigger and set(other.guards) < set(row.guards))
+        if not any(wider):
+            yield row
+
+
+def _loops(machine: MachineDefinition, rows: list[TransitionDefinition], state: str) -> Iterable[Label]:
+    """Each trigger once, without its conditions: there is little room in a state."""
+    triggers: dict[str, TransitionDefinition] = {}
+    for row in rows:
+        triggers.setdefault(row.trigger, row)
+    for row in triggers.values():
+        yield Label(_when(machine.states[state], row.trigger), "", row.sentence)
 
 
 def _label(machine: MachineDefinition, transition: TransitionDefinition, source: str) -> Label:
@@ -149,5 +166,7 @@ def _when(state: StateDefinition, trigger: str) -> str:
 
 
 def _clock(timer: Timer) -> str:
-    at = f"after {spoken(timer.after)}" if timer.after else f"at {words(timer.deadline or '')}"
-    return at if timer.trigger == TIMEOUT or at == f"at {words(timer.trigger)}" else f"{timer.trigger} {at}"
+    if timer.after is None:
+        return f"at {words(timer.deadline or '')}"
+    after = f"after {spoken(timer.after)}"
+    return after if timer.trigger == TIMEOUT else f"{timer.trigger} {after}"

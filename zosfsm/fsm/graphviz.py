@@ -76,7 +76,7 @@ def _state(shown: Picture, state: StateDefinition, present: str | None) -> str:
     look = LOOKS[state.kind]
     rows = [f"<b>{escape(state.name)}</b>" + ("  ◀ now" if state.name == present else "")]
     rows += [_small(line) for line in textwrap.wrap(state.sentence, WIDTH)]
-    rows += [_loop(label) for label in _distinct(shown.loops[state.name])]
+    rows += [_loop(label) for label in shown.loops[state.name]]
     fill, line, pen = (PRESENT, INK, 3.5) if state.name == present else (look.fill, look.line, 1.6)
     return (
         f"  {quoted(state.name)} [{look.style} fillcolor={quoted(fill)} color={quoted(line)} penwidth={pen} "
@@ -89,20 +89,7 @@ def _small(text: str) -> str:
 
 
 def _loop(label: Label) -> str:
-    return f'<font point-size="9.5" color="{INK}">↻ {escape(label.text)}</font>'
-
-
-def _distinct(labels: Iterable[Label]) -> Iterable[Label]:
-    """Each trigger of a loop once: its conditions are in the file."""
-    seen: dict[str, Label] = {}
-    for label in labels:
-        known = seen.get(label.trigger)
-        seen[label.trigger] = Label(label.trigger, "", label.sentence) if known else Label(*_short(label))
-    return seen.values()
-
-
-def _short(label: Label) -> tuple[str, str, str]:
-    return label.trigger, "", label.sentence
+    return f'<font point-size="9.5" color="{INK}">↻ {escape(label.trigger)}</font>'
 
 
 def _arrow(arrow: Arrow) -> str:
@@ -134,7 +121,8 @@ def _notes(notes: Iterable[Note]) -> Iterable[str]:
     for index, note in enumerate(note for note in notes if note.target is not None):
         tip = f"tooltip={quoted(note.label.sentence)}"
         yield f"  note{index} [{look} {tip} label=<{_note_text(note)}>];"
-        yield f"  note{index} -> {quoted(str(note.target))} [{tip}];"
+        style = f"style=dashed color={quoted(TIME_INK)} " if note.by_time else ""
+        yield f"  note{index} -> {quoted(str(note.target))} [{style}{tip}];"
     if staying:
         text = "<br/><br/>".join(_note_text(note) for note in staying)
         yield f"  staying [{look} label=<{text}>];"
@@ -142,7 +130,8 @@ def _notes(notes: Iterable[Note]) -> Iterable[str]:
 
 def _note_text(note: Note) -> str:
     mark = "↻ " if note.target is None else ""
-    lines = [f"{mark}<b>{escape(note.label.trigger)}</b>"]
+    ink = TIME_INK if note.by_time else INK
+    lines = [f'{mark}<b><font color="{ink}">{escape(note.label.trigger)}</font></b>']
     lines += [_pale(line) for line in textwrap.wrap(note.label.condition, WIDTH)]
     lines += [escape(line) for line in textwrap.wrap(note.where, WIDTH + 6)]
     return "<br/>".join(lines)

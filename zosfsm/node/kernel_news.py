@@ -34,10 +34,13 @@ class KernelNews:
         self._on_change = on_change
         self._monitor = LinkMonitor()
         self._cards: set[str] = set()
+        self._look: Callable[[str], bool] = _is_card
 
     async def start(self) -> None:
         """Listens from now on. Cards that are there already are connectivity's to list. Raises KernelError."""
         await self._monitor.start(self._changed)
+        # From here on a link that nobody knows was plugged in, and nobody else switches it on.
+        self._look = _switched_on
 
     def stop(self) -> None:
         """Listens no more."""
@@ -54,11 +57,11 @@ class KernelNews:
         elif change.name in self._cards:
             self._report(machine, _seen(change))
         else:
-            self._in_background(self._met(change))
+            self._in_background(self._met(change, self._look))
 
-    async def _met(self, change: LinkChange) -> None:
+    async def _met(self, change: LinkChange, look: Callable[[str], bool]) -> None:
         try:
-            is_one = await self._kernel.run(lambda: _switched_on(change.name))
+            is_one = await self._kernel.run(lambda: look(change.name))
         except KernelError as error:
             log.warning("a new link could not be looked at", extra={"link": change.name, "reason": str(error)})
             return
@@ -72,12 +75,16 @@ def _seen(change: LinkChange) -> Event:
     return Event("seen", LinkSeen(change.mac, change.carrier), reason=reason)
 
 
-def _switched_on(name: str) -> bool:
-    """Is it a card? Then it is on after this."""
+def _is_card(name: str) -> bool:
     with Links(None) as links:
         link, bridge = links.find(name), links.find(BRIDGE)
-        if link is None or not is_card(link, bridge.index if bridge else None):
-            return False
-        if not link.up:
-            links.set_up(name)
+    return link is not None and is_card(link, bridge.index if bridge else None)
+
+
+def _switched_on(name: str) -> bool:
+    """Is it a card? Then it is on after this."""
+    if not _is_card(name):
+        return False
+    with Links(None) as links:
+        links.set_up(name)
     return True
