@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from attrs import frozen
 
+from tests.grid.running import MOMENT, RunningGrid, running_grid
 from zosfsm.grid.database import Database
 from zosfsm.grid.identity import Identity
 from zosfsm.grid.reservations import Reservation, ReservationType
-from zosfsm.grid.serving import GridServer, listening_socket
 from zosfsm.grid.signing import sign_reservation
-
-MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-@frozen
-class RunningGrid:
-    """A server in a thread of its own."""
-
-    url: str
-    port: int
-    server: GridServer
-    thread: threading.Thread
 
 
 @pytest.fixture
@@ -40,18 +25,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def grid(database: Database) -> Iterator[RunningGrid]:
-    listening = threading.Event()
-    listener = listening_socket("127.0.0.1", 0)
-    server = GridServer(database, listening.set)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
-    thread.start()
-    assert listening.wait(10)
-    port = listener.getsockname()[1]
-    yield RunningGrid(f"http://127.0.0.1:{port}", port, server, thread)
-    server.should_exit = True
-    thread.join(10)
-    listener.close()
-    assert not thread.is_alive()
+    with running_grid(database) as running:
+        yield running
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import socket
 from collections.abc import Callable
 
 import pytest
-from conftest import RunningGrid
 
+from tests.grid.running import RunningGrid
 from zosfsm.grid.changes import Changes
 from zosfsm.grid.client import GridClient
 from zosfsm.grid.database import Database

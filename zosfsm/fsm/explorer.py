@@ -115,8 +115,8 @@ def provoke(
     """Fires every trigger with every sample, and every alarm, in every state that real events can reach.
 
     Of the instances that came by the same transition from the same state at the same attempt, `cases_a_way` different
-    ones are followed. Faults: a guard, action or deadline that raises; data that does not survive the journal; a transient state
-    without any deadline; an alarm that is due again the moment it has rung.
+    ones are followed. Faults: a guard, action or deadline that raises; data that does not survive the journal; a
+    transient state without any deadline; an alarm that is due again the moment it has rung.
     """
     runner = Runner(definition, lifecycle, seed="provocation")
     result = Provocation(definition.name, visited={definition.initial})
