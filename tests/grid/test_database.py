@@ -150,7 +150,7 @@ def test_a_reservation_is_given_back_as_it_was_sent(
     database: Database, wish: Callable[..., Reservation], node: Identity
 ) -> None:
     database.register_node(Node(node.identifier, 1), NOW)
-    sent = wish('{ "ä" :1.50,\n"\\u00e4":\t[] }')
+    sent = wish('{ "ä" :1.50,\n"\\u00e5":\t[] }')
     identifier = database.add_reservation(sent)
     assert identifier == "0-1"
     stored = database.reservation("0-1")

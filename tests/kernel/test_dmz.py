@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 import pytest
-from separate_host import SeparateHost, separate_hosts
 
+from tests.kernel.separate_host import SeparateHost, separate_hosts
 from zosfsm.kernel import dmz, firewall, namespaces, rulesets
 from zosfsm.kernel.errors import KernelError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import signal
@@ -12,8 +13,8 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from separate_host import SeparateHost, separate_hosts
 
+from tests.kernel.separate_host import SeparateHost, separate_hosts
 from zosfsm.kernel import dmz, namespaces, network_resource, wireguard, wireguard_userspace
 from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.network_resource import NetworkPlan
@@ -21,17 +22,18 @@ from zosfsm.kernel.wireguard import Peer
 
 _RANGE = IPv4Network("10.1.0.0/16")
 _UNDERLAY = IPv4Network("192.0.2.0/24")
-_UNSETTLED = re.compile(r"<[^>]*>|state [A-Z]+|tentative|linkdown")
+_UNSETTLED = re.compile(r"<[^>]*>|state [A-Z]+|linkdown|.*fe80::.*\n(.*valid_lft.*\n)?")
 _MAC = "02:00:00:00:00:77"
 
 
-def _generated() -> tuple[str, str]:
-    private = subprocess.run(["wg", "genkey"], capture_output=True, text=True, check=True).stdout.strip()
+def _keys(number: int) -> tuple[str, str]:
+    """A private key, the same in every process that collects these tests, and its public key."""
+    private = base64.b64encode(bytes([number]) * 32).decode()
     public = subprocess.run(["wg", "pubkey"], input=private, capture_output=True, text=True, check=True).stdout.strip()
     return private, public
 
 
-_KEYS = [_generated() for _ in range(3)]
+_KEYS = [_keys(number) for number in (1, 2, 3)]
 
 
 def _peer(number: int) -> Peer:

@@ -19,7 +19,7 @@ def _key(number: int) -> str:
     return base64.b64encode(bytes([number]) * 32).decode()
 
 
-_PRIVATE = _key(200)
+_PRIVATE = base64.b64encode(bytes([200]) * 31 + bytes([72])).decode()
 
 
 def _peer(number: int) -> Peer:
@@ -70,6 +70,13 @@ def test_other_networks_and_keepalive_are_set_in_place() -> None:
     other = evolve(_peer(1), allowed_ips=(), keepalive_seconds=0)
     changes = difference(_as_is(_peer(1)), _PRIVATE, _PORT, (other,))
     assert changes.updated == (PeerUpdate(_key(1), keepalive_seconds=0, allowed_ips=()),)
+
+
+def test_a_private_key_that_devices_give_back_with_its_fixed_bits_set_is_the_same_key() -> None:
+    drawn = base64.b64encode(bytes([255]) * 32).decode()
+    stored = base64.b64encode(bytes([248]) + bytes([255]) * 30 + bytes([127])).decode()
+    assert difference(Device(stored, _PORT, ()), drawn, _PORT, ()).nothing
+    assert difference(Device(_PRIVATE, _PORT, ()), drawn, _PORT, ()) == Changes(drawn)
 
 
 def test_one_network_at_two_peers_is_refused() -> None:

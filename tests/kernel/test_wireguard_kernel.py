@@ -51,8 +51,8 @@ def test_what_is_sent_and_read_back_is_what_was_wanted() -> None:
         Peer(_key(2), (IPv4Network("10.1.2.0/24"),), (IPv6Address("2001:db8::2"), 4002), 0),
         Peer(_key(3), (), None, 25),
     )
-    device = merge(_decoded(difference(Device(None, 0, ()), _key(9), 3000, peers)))
-    assert difference(device, _key(9), 3000, peers).nothing
+    device = merge(_decoded(difference(Device(None, 0, ()), _key(72), 3000, peers)))
+    assert difference(device, _key(72), 3000, peers).nothing
 
 
 def test_a_long_list_is_split_and_merged_again() -> None:
@@ -109,7 +109,7 @@ def test_a_device_of_the_kernel_is_made_changed_and_removed(namespace: str) -> N
         return
     peers = tuple(Peer(_key(number), _networks(number, 600), (IPv4Address("192.0.2.1"), 4), 20) for number in (1, 2))
     wireguard.ensure("w-abc", namespace)
-    wireguard.configure("w-abc", namespace, _key(9), 3000, peers)
+    wireguard.configure("w-abc", namespace, _key(72), 3000, peers)
     wireguard.configure("w-abc", namespace, wireguard.device("w-abc", namespace).private_key or "", 3000, peers[:1])
     assert [peer.public_key for peer in wireguard.peers("w-abc", namespace)] == [_key(1)]
     wireguard.delete("w-abc", namespace)

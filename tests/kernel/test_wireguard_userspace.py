@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import socket
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from separate_host import SeparateHost, separate_hosts
 
+from tests.kernel.separate_host import SeparateHost, separate_hosts
 from zosfsm.kernel import namespaces, wireguard_userspace
 from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.links import Links
@@ -32,16 +33,17 @@ def host() -> Iterator[SeparateHost]:
         yield only
 
 
-def _generated() -> tuple[str, str]:
-    private = subprocess.run(["wg", "genkey"], capture_output=True, text=True, check=True).stdout.strip()
+def _keys(number: int) -> tuple[str, str]:
+    """A private key, the same in every process that collects these tests, and its public key."""
+    private = base64.b64encode(bytes([number]) * 32).decode()
     public = subprocess.run(["wg", "pubkey"], input=private, capture_output=True, text=True, check=True).stdout.strip()
     return private, public
 
 
-_PRIVATE, _ = _generated()
+_PRIVATE, _ = _keys(9)
 _TAKEN: list[socket.socket] = []
 _PEERS = tuple(
-    Peer(_generated()[1], (IPv4Network(f"10.1.{number}.0/24"),), (IPv4Address("192.0.2.1"), 4000), 20)
+    Peer(_keys(number)[1], (IPv4Network(f"10.1.{number}.0/24"),), (IPv4Address("192.0.2.1"), 4000), 20)
     for number in (1, 2, 3)
 )
 

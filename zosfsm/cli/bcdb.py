@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import signal
 import socket
-import sys
 from ipaddress import ip_address
 
 from zosfsm.cli.errors import DONE, FAILED, USAGE, CommandFailed
@@ -38,10 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandFailed(
             f"expected to listen on {arguments.listen}, found: {error.strerror}; choose another address or port", FAILED
         ) from error
+    server = GridServer(database, lambda: print(_listening_line(listener), flush=True))
     # uvicorn stops in order, then raises the signal again: being told to stop is no failure.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(DONE))
+    for told in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(told, lambda *_: setattr(server, "should_exit", True))
     try:
-        GridServer(database, lambda: print(_listening_line(listener), flush=True)).run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
         listener.close()
         database.close()

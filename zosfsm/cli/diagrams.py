@@ -1,4 +1,4 @@
-"""`zosfsm diagrams`: draws every machine from states/, tells whether the drawings are stale, or marks a present state."""
+"""`zosfsm diagrams`: draws every machine of states/, tells whether drawings are stale, or marks a present state."""
 
 from __future__ import annotations
 

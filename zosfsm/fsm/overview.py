@@ -44,10 +44,9 @@ def overview_mermaid(definitions: Iterable[MachineDefinition]) -> str:
     """All machines in Mermaid."""
     machines = tuple(definitions)
     lines = ["---", f"title: {mermaid_quoted(HEADING)}", "---", "flowchart TB"]
-    lines += [
-        f'  m_{machine.name}["<b>{machine.name}</b><br/>{plain(machine.sentence)}<br/><i>{plain(machine.instances)}</i>"]'
-        for machine in machines
-    ]
+    for machine in machines:
+        rows = (f"<b>{machine.name}</b>", plain(machine.sentence), f"<i>{plain(machine.instances)}</i>")
+        lines.append(f'  m_{machine.name}["{"<br/>".join(rows)}"]')
     for (source, target), told in said(machines).items():
         lines.append(f'  m_{source} -->|"{"<br/>".join(trigger for trigger, _ in told)}"| m_{target}')
     return "\n".join(lines) + "\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
@@ -23,10 +25,33 @@ CREATED = 201
 DONE = 200
 
 
+class Uploads:
+    """The bodies that are being read, so that a server which stops need not wait for slow ones."""
+
+    def __init__(self) -> None:
+        self._limits: set[asyncio.Timeout] = set()
+
+    @asynccontextmanager
+    async def limited(self) -> AsyncIterator[None]:
+        """Raises TimeoutError inside after a while, or at once when all is ended."""
+        async with asyncio.timeout(BODY_SECONDS) as limit:
+            self._limits.add(limit)
+            try:
+                yield
+            finally:
+                self._limits.discard(limit)
+
+    def end(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for limit in self._limits:
+            limit.reschedule(now)
+
+
 async def body_text(request: Request) -> str:
     """The body. Raises HTTPException (413, 408) and DocumentInvalid."""
+    uploads: Uploads = request.app.state.uploads
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with uploads.limited():
             return decode(await _body(request))
     except TimeoutError:
         raise HTTPException(408, f"expected a body within {BODY_SECONDS} s, found it unfinished") from None

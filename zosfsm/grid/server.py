@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from zosfsm.grid.changes import Changes
 from zosfsm.grid.database import Database
-from zosfsm.grid.exchange import REFUSALS, refused
+from zosfsm.grid.exchange import REFUSALS, Uploads, refused
 from zosfsm.grid.farm_endpoints import FarmEndpoints
 from zosfsm.grid.node_endpoints import NodeEndpoints
 from zosfsm.grid.reservation_endpoints import ReservationEndpoints
@@ -19,8 +19,8 @@ from zosfsm.grid.reservation_endpoints import ReservationEndpoints
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def create_app(database: Database, changes: Changes | None = None) -> Starlette:
-    """The application. Closing `changes` ends its long polls, for a server that stops."""
+def create_app(database: Database, changes: Changes | None = None, uploads: Uploads | None = None) -> Starlette:
+    """The application. A server that stops closes `changes` and ends `uploads`: then no request is held any longer."""
     news = changes or Changes()
     farms, nodes, reservations = FarmEndpoints(database), NodeEndpoints(database), ReservationEndpoints(database, news)
     routes = [
@@ -45,7 +45,11 @@ def create_app(database: Database, changes: Changes | None = None) -> Starlette:
             DELETE=reservations.delete,
         ),
     ]
-    return Starlette(routes=routes, exception_handlers=dict.fromkeys(REFUSALS, refused))
+    app = Starlette(routes=routes, exception_handlers=dict.fromkeys(REFUSALS, refused))
+    # A path with a slash too many is a wrong path: nobody who speaks this interface follows redirections.
+    app.router.redirect_slashes = False
+    app.state.uploads = uploads or Uploads()
+    return app
 
 
 def _route(path: str, **endpoints: Endpoint) -> Route:

@@ -10,6 +10,7 @@ import uvicorn
 
 from zosfsm.grid.changes import Changes
 from zosfsm.grid.database import Database
+from zosfsm.grid.exchange import Uploads
 from zosfsm.grid.server import create_app
 
 _BACKLOG = 1024
@@ -21,10 +22,11 @@ class GridServer(uvicorn.Server):
 
     def __init__(self, database: Database, on_listening: Callable[[], None]) -> None:
         self._changes = Changes()
+        self._uploads = Uploads()
         self._on_listening = on_listening
         super().__init__(
             uvicorn.Config(
-                create_app(database, self._changes),
+                create_app(database, self._changes, self._uploads),
                 http="h11",
                 ws="none",
                 lifespan="off",
@@ -40,8 +42,9 @@ class GridServer(uvicorn.Server):
         self._on_listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # uvicorn waits for requests that are under way: those that only wait for news have to answer now.
+        # uvicorn waits for requests that are under way: those that wait for news or for a body have to answer now.
         self._changes.close()
+        self._uploads.end()
         await super().shutdown(sockets)
 
 
@@ -49,7 +52,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
     """A bound socket; port 0 takes a free one, `::` serves IPv4 too. Raises OSError, or ValueError for a name."""
     address = ip_address(host)
     family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named because asyncio turns Nagle's delay (40 ms an answer) off only where it is.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
+import socket
 from collections import Counter
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -123,7 +125,7 @@ def difference(current: Device, private_key: str, listen_port: int, peers: tuple
     wanted = {peer.public_key for peer in peers}
     updates = (_update(present[peer.public_key], peer) for peer in peers if peer.public_key in present)
     return Changes(
-        private_key=None if private_key == current.private_key else private_key,
+        private_key=None if current.private_key == _as_stored(private_key) else private_key,
         listen_port=None if listen_port == current.listen_port else listen_port,
         removed=tuple(key for key in present if key not in wanted),
         updated=tuple(update for update in updates if update != PeerUpdate(update.public_key)),
@@ -147,6 +149,31 @@ def key_bytes(key: str) -> bytes:
 def key_text(raw: bytes) -> str:
     """A key in base64."""
     return base64.b64encode(raw).decode("ascii")
+
+
+def check_port_is_free(port: int, operation: str) -> None:
+    """Raise KernelError if a socket in the calling thread's namespace has the UDP port.
+
+    A device that is off takes the port without complaint and fails when it comes up, and wireguard-go tells nobody.
+    """
+    for family, everywhere in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind((everywhere, port))
+        except OSError as error:
+            if family == socket.AF_INET6 and error.errno != errno.EADDRINUSE:
+                continue
+            raise KernelError(operation, f"UDP port {port} is in use ({error.strerror}); choose another") from error
+
+
+def _as_stored(private_key: str) -> str:
+    """A private key as devices give it back: some bits have one value in every key of Curve25519 (RFC 7748, 5)."""
+    raw = bytearray(key_bytes(private_key))
+    raw[0] &= 0b1111_1000
+    raw[-1] = raw[-1] & 0b0111_1111 | 0b0100_0000
+    return key_text(bytes(raw))
 
 
 def _update(present: PeerStatus, wanted: Peer) -> PeerUpdate:

@@ -27,7 +27,16 @@ from zosfsm.kernel.links import Links
 from zosfsm.kernel.namespaces import entered, open_handle
 from zosfsm.kernel.namespaces import exists as namespace_exists
 from zosfsm.kernel.netlink import attempting_netlink
-from zosfsm.kernel.wireguard import Changes, Device, Network, Peer, PeerStatus, difference, key_bytes
+from zosfsm.kernel.wireguard import (
+    Changes,
+    Device,
+    Network,
+    Peer,
+    PeerStatus,
+    check_port_is_free,
+    difference,
+    key_bytes,
+)
 
 _CLONE_NEWNET = 0x40000000
 _NETWORKS_A_MESSAGE = 500
@@ -69,6 +78,8 @@ class KernelWireGuard:
         """Apply the difference; see `WireGuard`."""
         operation = f"configure WireGuard {name}"
         changes = difference(self.device(name, namespace), private_key, listen_port, peers)
+        if changes.listen_port is not None:
+            check_port_is_free(changes.listen_port, operation)
         with _family(operation, namespace) as family:
             for attributes in requests(changes):
                 _request(family, generic.WG_CMD_SET_DEVICE, name, attributes, NLM_F_REQUEST | NLM_F_ACK)

@@ -7,7 +7,6 @@ goes on with it. Names are unique in a mount namespace.
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import signal
@@ -20,7 +19,7 @@ from pathlib import Path
 from zosfsm.kernel.errors import KernelError, attempting
 from zosfsm.kernel.links import Links
 from zosfsm.kernel.namespaces import exists as namespace_exists
-from zosfsm.kernel.wireguard import Device, Peer, PeerStatus, difference
+from zosfsm.kernel.wireguard import Device, Peer, PeerStatus, check_port_is_free, difference
 from zosfsm.kernel.wireguard_uapi import GET, check_outcome, parse_device, set_request
 
 SOCKETS = Path("/var/run/wireguard")
@@ -62,8 +61,7 @@ class UserspaceWireGuard:
         if changes.nothing:
             return
         if changes.listen_port is not None:
-            # wireguard-go binds when its link comes up, and tells nobody if it fails then.
-            _check_port_is_free(changes.listen_port, operation)
+            check_port_is_free(changes.listen_port, operation)
         check_outcome(operation, _ask(name, set_request(changes)))
 
     def device(self, name: str, namespace: str | None) -> Device:
@@ -174,19 +172,6 @@ def _ask(name: str, request: str) -> str:
             if len(answer) > _LARGEST_ANSWER_BYTES:
                 raise KernelError(operation, f"its answer is longer than {_LARGEST_ANSWER_BYTES} bytes")
     return answer.decode("ascii", errors="replace")
-
-
-def _check_port_is_free(port: int, operation: str) -> None:
-    for family, everywhere in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
-        try:
-            with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.bind((everywhere, port))
-        except OSError as error:
-            if family == socket.AF_INET6 and error.errno != errno.EADDRINUSE:
-                continue
-            raise KernelError(operation, f"UDP port {port} is in use ({error.strerror}); choose another") from error
 
 
 def _ended(handles: list[int], number: signal.Signals | None, seconds: float) -> bool:

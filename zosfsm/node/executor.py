@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
 
 from attrs import define, evolve, field
 
@@ -33,17 +32,23 @@ class _Line:
 
 
 class Executor:
-    """`questions` are the effects that only ask: once their machine has moved on, nobody wants the answer."""
+    """`questions` are the effects that only ask: once their machine has moved on, nobody wants the answer.
+
+    `failures` name the trigger that says that an effect failed, where it has one: a handler that raises is a fault of
+    the program, and the machine hears of it at once as of any other failure.
+    """
 
     def __init__(
         self,
         handlers: Mapping[type[Effect], Handler],
         questions: Iterable[type[Effect]],
+        failures: Mapping[type[Effect], str],
         report: Report,
         on_fault: Callable[[str, BaseException], None],
     ) -> None:
         self._handlers = handlers
         self._questions = frozenset(questions)
+        self._failures = failures
         self._report = report
         self._on_fault = on_fault
         self._lines: dict[str, _Line] = {}
@@ -70,8 +75,10 @@ class Executor:
         return not self._lines
 
     async def stop(self) -> None:
-        """Gives up everything that is under way."""
+        """Gives up everything that is under way; nothing is reported afterwards."""
         tasks = [line.work for line in self._lines.values() if line.work is not None]
+        for line in self._lines.values():
+            line.waiting.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -83,26 +90,32 @@ class Executor:
     async def _work_off(self, machine: str, line: _Line) -> None:
         while line.waiting:
             line.running = line.waiting.popleft()
-            line.step = asyncio.get_running_loop().create_task(self._carried_out(line.running))
+            line.step = asyncio.get_running_loop().create_task(self._outcome(line.running))
+            # Waiting for a task does not cancel it, so whose cancellation it is shows: the line's, or the question's.
             try:
-                outcome = await line.step
+                await asyncio.wait([line.step])
             except asyncio.CancelledError:
-                if not line.step.cancelled():
-                    line.step.cancel()
-                    raise
+                line.step.cancel()
+                raise
+            if line.step.cancelled():
                 continue
-            except Exception as error:
-                # An edge that lets an untyped error through is a fault of ours; the machine's time-out deals with it.
-                log.exception("effect failed", extra={"machine": machine, "effect": line.running.effect})
-                self._on_fault(machine, error)
-                continue
+            outcome = line.step.result()
             if outcome is not None:
                 visit = line.running.visit if outcome.visit is None else outcome.visit
                 self._report(machine, evolve(outcome, visit=visit))
         self._lines.pop(machine, None)
 
-    def _carried_out(self, emission: Emission) -> Any:
+    async def _outcome(self, emission: Emission) -> Event | None:
+        try:
+            return await self._handler(emission)(emission)
+        except Exception as error:  # noqa: BLE001 - an edge lets typed errors only through: anything else is our fault
+            log.exception("effect failed", extra={"machine": emission.machine, "effect": type(emission.effect).__name__})
+            self._on_fault(emission.machine, error)
+            trigger = self._failures.get(type(emission.effect))
+            return Event(trigger, reason=f"{type(error).__name__}: {error}") if trigger else None
+
+    def _handler(self, emission: Emission) -> Handler:
         handler = self._handlers.get(type(emission.effect))
         if handler is None:
             raise LookupError(f"nobody carries out {type(emission.effect).__name__}")
-        return handler(emission)
+        return handler

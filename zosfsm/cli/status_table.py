@@ -1,0 +1,130 @@
+"""How a status document looks: tables on a terminal, aligned plain columns elsewhere. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from zosfsm.cli.grid_calls import printable
+from zosfsm.node.explanation import in_words, moment_in_words
+from zosfsm.node.status_entries import Status
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_STYLES = {"stable": "green", "transient": "yellow", "failure": "red", "final": "dim"}
+
+
+@frozen
+class Block:
+    """A table. `kinds` are those of its rows, for colours; empty where a row has none."""
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    kinds: tuple[str, ...] = ()
+
+
+def summary(status: Status) -> str:
+    """The node in one line."""
+    online = "online" if status.online else "not online"
+    boot = "" if status.boot_seconds is None else f", {status.boot_seconds:.2f} s after its start"
+    farm = f"farm {status.farm_id}" if status.farm_id else "no farm"
+    return f"node {status.node_id or 'without identity'}, {farm}: {online}{boot if status.online else ''}"
+
+
+def blocks(status: Status, now: datetime) -> Iterator[Block]:
+    """The tables, the most important first; what has no rows is left out."""
+    found = (_machines(status, now), _interfaces(status), _resources(status), _warnings(status))
+    return (block for block in found if block.rows)
+
+
+def plain(status: Status, now: datetime) -> str:
+    """All of it without a terminal."""
+    lines = [printable(summary(status))]
+    for block in blocks(status, now):
+        lines += ["", *_aligned([block.headings, *block.rows])]
+    return "\n".join(lines)
+
+
+def picture(status: Status, now: datetime) -> RenderableType:
+    """All of it on a terminal."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(summary(status), style="bold green" if status.online else "bold red")]
+    for block in blocks(status, now):
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in block.headings:
+            table.add_column(heading, overflow="fold", no_wrap=heading not in ("reason", "sentence"))
+        for index, row in enumerate(block.rows):
+            style = _STYLES.get(block.kinds[index], "") if block.kinds else ""
+            # As text: what comes from a network must not be taken for markup.
+            table.add_row(*(Text(printable(cell)) for cell in row), style=style)
+        parts += [Text(""), table]
+    return Group(*parts)
+
+
+def _machines(status: Status, now: datetime) -> Block:
+    rows = tuple(
+        (
+            name,
+            machine.state,
+            _length(now - machine.since),
+            str(machine.attempt or ""),
+            _length(machine.deadline - now) if machine.deadline else "",
+            machine.reason,
+        )
+        for name, machine in status.machines.items()
+    )
+    kinds = tuple(machine.kind for machine in status.machines.values())
+    return Block(("machine", "state", "for", "attempt", "next in", "reason"), rows, kinds)
+
+
+def _interfaces(status: Status) -> Block:
+    rows = tuple(
+        (
+            card.name,
+            card.mac or "",
+            "carrier" if card.carrier else "no carrier",
+            str(card.address or ""),
+            str(card.gateway or ""),
+            card.gateway_mac or "",
+        )
+        for card in status.interfaces
+    )
+    return Block(("interface", "mac", "link", "address", "gateway", "gateway mac"), rows)
+
+
+def _resources(status: Status) -> Block:
+    rows = tuple(
+        (
+            resource.id,
+            resource.name or "",
+            resource.state,
+            str(resource.subnet or ""),
+            str(resource.port or ""),
+            str(resource.dmz_address or ""),
+            str(resource.peers),
+            moment_in_words(resource.expiry) if resource.expiry else "",
+        )
+        for resource in status.resources
+    )
+    return Block(("resource", "name", "state", "subnet", "port", "dmz address", "peers", "expiry"), rows)
+
+
+def _warnings(status: Status) -> Block:
+    return Block(("warning", "sentence"), tuple((warning.code, warning.sentence) for warning in status.warnings))
+
+
+def _length(length: timedelta) -> str:
+    return in_words(max(length, timedelta(0))).replace("less than 1 s", "0 s")
+
+
+def _aligned(lines: list[tuple[str, ...]]) -> list[str]:
+    cells = [[printable(cell) for cell in line] for line in lines]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]

@@ -1,0 +1,92 @@
+"""The node's figures in Prometheus' text format, for node_exporter's textfile collector. Pure.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/: one HELP and TYPE a metric, its samples together, and a
+line feed at the very end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from attrs import field, frozen
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@frozen
+class Figures:
+    """What is exposed. `states` and `lease_expiries` are by machine, `resources` by state, `warnings` by code."""
+
+    states: Mapping[str, str]
+    online: bool
+    boot_seconds: float | None
+    transitions: int
+    resources: Mapping[str, int] = field(factory=dict)
+    lease_expiries: Mapping[str, datetime] = field(factory=dict)
+    warnings: Mapping[str, int] = field(factory=dict)
+
+
+def exposition(figures: Figures) -> str:
+    """The whole file."""
+    lines: list[str] = []
+    lines += _metric(
+        "zosfsm_machine_state",
+        "gauge",
+        "1 for the state that a machine is in.",
+        (((("machine", name), ("state", state)), 1) for name, state in figures.states.items()),
+    )
+    lines += _metric("zosfsm_online", "gauge", "1 while the grid answers.", [((), int(figures.online))])
+    if figures.boot_seconds is not None:
+        lines += _metric(
+            "zosfsm_boot_seconds",
+            "gauge",
+            "From the start of the process to the first time online.",
+            [((), figures.boot_seconds)],
+        )
+    lines += _metric(
+        "zosfsm_transitions_total",
+        "counter",
+        "Transitions of all machines since the process started.",
+        [((), figures.transitions)],
+    )
+    lines += _metric(
+        "zosfsm_resources",
+        "gauge",
+        "Network resources by state.",
+        (((("state", state),), count) for state, count in figures.resources.items()),
+    )
+    lines += _metric(
+        "zosfsm_lease_expiry_timestamp_seconds",
+        "gauge",
+        "When a DHCP lease ends unless it is renewed, in seconds since 1970.",
+        (((("machine", name),), at.timestamp()) for name, at in figures.lease_expiries.items()),
+    )
+    lines += _metric(
+        "zosfsm_warnings",
+        "gauge",
+        "Warnings by code.",
+        (((("code", code),), count) for code, count in figures.warnings.items()),
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _metric(name: str, kind: str, text: str, samples: Iterable[tuple[Labels, float]]) -> list[str]:
+    lines = [f"{name}{_labels(labels)} {_number(value)}" for labels, value in samples]
+    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}", *lines] if lines else []
+
+
+def _labels(labels: Labels) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels) + "}"
+
+
+def _escaped(value: str) -> str:
+    if value.isalnum():
+        return value
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.3f}"

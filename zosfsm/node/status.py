@@ -1,0 +1,268 @@
+"""The status file and the metrics beside it: written after every batch of transitions, so cheap and atomic.
+
+A machine that did not move since the last batch is not composed again, and where nothing but the time differs nothing
+is written. Whoever reads sees the document before or the one after, never half of one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from attrs import define, frozen
+
+from zosfsm.fsm.engine import Engine
+from zosfsm.fsm.machine import Instance
+from zosfsm.node.configuration import Configuration
+from zosfsm.node.prometheus import Figures, exposition
+from zosfsm.node.status_document import (
+    ONLINE,
+    SINGLETONS,
+    Fault,
+    configuration_warnings,
+    ended_entry,
+    fault_warning,
+    interface_entry,
+    lease_expiry,
+    machine_entry,
+    machine_warning,
+    node_id,
+    resource_entry,
+    stopped_warning,
+    unborn_entry,
+    uplink_entry,
+)
+from zosfsm.node.status_entries import SCHEMA_VERSION, MachineEntry, WarningEntry, moment, to_json
+
+__all__ = ["METRICS_NAME", "STATUS_NAME", "Fault", "StatusFile", "process_age_seconds"]
+
+STATUS_NAME = "status.json"
+METRICS_NAME = "zosfsm.prom"
+MODE = 0o644
+DIRECTORY_MODE = 0o755
+REMEMBERED_FAULTS = 32
+
+log = logging.getLogger(__name__)
+
+
+@frozen(eq=False)
+class _Part:
+    """What one machine contributes, as text, and what the machine was when it was composed."""
+
+    instance: Instance
+    visit: int
+    event: str
+    reason: str
+    attempt: int
+    deadlines: Mapping[str, datetime]
+    data: Any
+    machine: str
+    interface: str
+    resource: str
+    warning: WarningEntry | None
+    expiry: datetime | None
+
+    def holds(self, instance: Instance) -> bool:
+        """Would it be composed the same again? A state changes with the visit only."""
+        return (
+            self.instance is instance
+            and self.data is instance.data
+            and self.visit == instance.visit
+            and self.event == instance.event
+            and self.reason == instance.reason
+            and self.attempt == instance.attempt
+            and self.deadlines == instance.deadlines
+        )
+
+
+@define(eq=False)
+class _Singleton:
+    """A machine of which there is one always: before it is born, while it lives, after it was torn down."""
+
+    text: str = ""
+    state: str = ""
+    was_alive: bool = False
+
+
+class StatusFile:
+    """Belongs to the node's loop. What cannot be written is logged and tried again: a node outlives a full /run."""
+
+    def __init__(self, configuration: Configuration, started: datetime) -> None:
+        self._configuration = configuration
+        self._started = started
+        self._age = process_age_seconds()
+        self._faults: dict[Fault, WarningEntry] = {}
+        self._parts: dict[str, _Part] = {}
+        self._singletons = {name: _Singleton() for name in SINGLETONS}
+        self._known_beforehand = tuple(configuration_warnings(configuration))
+        self._boot_seconds: float | None = None
+        self._transitions = 0
+        self._written = ("", "")
+        self._has_failed = False
+
+    def add_fault(self, fault: Fault) -> None:
+        """Warns of it from now on, until the process ends; the last few are kept."""
+        self._faults.pop(fault, None)
+        self._faults[fault] = fault_warning(fault)
+        while len(self._faults) > REMEMBERED_FAULTS:
+            del self._faults[next(iter(self._faults))]
+
+    def count_transition(self) -> None:
+        """One more for `zosfsm_transitions_total`."""
+        self._transitions += 1
+
+    def write(self, engine: Engine, now: datetime, running: bool) -> None:
+        """Publishes what the machines are now. `running` False is the node's last word."""
+        self._refresh(engine, now)
+        online = running and self._is_online(engine)
+        if online and self._boot_seconds is None:
+            self._boot_seconds = self._seconds_to_online(engine)
+        warnings = list(self._warnings(engine, now, running))
+        content = (self._head(engine, online), self._body(engine, warnings))
+        if content == self._written:
+            return
+        document = "{{\n{0},\n  {2},\n{1}\n}}\n".format(*content, f'"updated": "{moment(now)}"')
+        if self._is_published(document, exposition(self._figures(engine, online, warnings))):
+            self._written = content
+
+    def _refresh(self, engine: Engine, now: datetime) -> None:
+        for name, instance in engine.instances.items():
+            part = self._parts.get(name)
+            if part is None or not part.holds(instance):
+                self._parts[name] = _part(instance, engine)
+        if len(self._parts) > len(engine.instances):
+            self._parts = {name: part for name, part in self._parts.items() if name in engine.instances}
+        for name, singleton in self._singletons.items():
+            self._refresh_singleton(name, singleton, engine, now)
+
+    def _refresh_singleton(self, name: str, singleton: _Singleton, engine: Engine, now: datetime) -> None:
+        if name in engine.instances:
+            singleton.was_alive, singleton.text = True, ""
+        elif not singleton.text:
+            definition = engine.runner(name).definition
+            is_over = singleton.was_alive
+            entry = ended_entry(definition, now) if is_over else unborn_entry(definition, self._started)
+            singleton.text, singleton.state = _keyed(name, entry), entry.state
+
+    def _is_online(self, engine: Engine) -> bool:
+        connectivity = engine.instances.get("connectivity")
+        # A state brought back from the store is what was, until the machine has looked.
+        return connectivity is not None and connectivity.state == ONLINE and connectivity.since >= self._started
+
+    def _seconds_to_online(self, engine: Engine) -> float:
+        since = engine.instances["connectivity"].since
+        return round(self._age + (since - self._started).total_seconds(), 3)
+
+    def _head(self, engine: Engine, online: bool) -> str:
+        return ",\n".join(
+            (
+                f'  "schema": {SCHEMA_VERSION}',
+                f'  "node_id": {to_json(node_id(engine.instances))}',
+                f'  "farm_id": {self._configuration.farm_id}',
+                f'  "online": {to_json(online)}',
+                f'  "boot_seconds": {to_json(self._boot_seconds)}',
+            )
+        )
+
+    def _body(self, engine: Engine, warnings: list[WarningEntry]) -> str:
+        parts = [self._parts[name] for name in sorted(self._parts) if name not in self._singletons]
+        machines = [self._singletons[name].text or self._parts[name].machine for name in SINGLETONS]
+        machines += [part.machine for part in parts]
+        return ",\n".join(
+            (
+                f'  "machines": {_block("{}", machines)}',
+                f'  "interfaces": {_block("[]", [part.interface for part in parts if part.interface])}',
+                f'  "uplink": {to_json(uplink_entry(engine.instances))}',
+                f'  "resources": {_block("[]", [part.resource for part in parts if part.resource])}',
+                f'  "warnings": {_block("[]", [to_json(warning) for warning in warnings])}',
+            )
+        )
+
+    def _warnings(self, engine: Engine, now: datetime, running: bool) -> Iterator[WarningEntry]:
+        if not running:
+            yield stopped_warning(now)
+        yield from self._known_beforehand
+        yield from self._faults.values()
+        for name in sorted(self._parts):
+            if (warning := self._parts[name].warning) is not None and name in engine.instances:
+                yield warning
+
+    def _figures(self, engine: Engine, online: bool, warnings: list[WarningEntry]) -> Figures:
+        states = {name: one.state for name, one in self._singletons.items() if one.text}
+        states |= {name: instance.state for name, instance in engine.instances.items()}
+        resources = Counter(state for name, state in states.items() if name.startswith("resource:"))
+        return Figures(
+            states=dict(sorted(states.items())),
+            online=online,
+            boot_seconds=self._boot_seconds,
+            transitions=self._transitions,
+            resources={state: resources[state] for state in engine.runner("resource").definition.states},
+            lease_expiries={name: part.expiry for name, part in sorted(self._parts.items()) if part.expiry},
+            warnings=Counter(warning.code for warning in warnings),
+        )
+
+    def _is_published(self, document: str, metrics: str) -> bool:
+        directory = self._configuration.run_directory
+        try:
+            directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+            _replace(directory / STATUS_NAME, document)
+            _replace(directory / METRICS_NAME, metrics)
+        except OSError as error:
+            if not self._has_failed:
+                log.error("the status cannot be written", extra={"path": str(directory), "reason": str(error)})
+            self._has_failed = True
+            return False
+        self._has_failed = False
+        return True
+
+
+def process_age_seconds() -> float:
+    """Since the kernel started this process, so that loading the program counts (proc_pid_stat(5), starttime)."""
+    text = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace")
+    # The second field is the command's name in brackets, and may have spaces and brackets in it.
+    ticks = int(text.rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _part(instance: Instance, engine: Engine) -> _Part:
+    interface, resource = interface_entry(instance), resource_entry(instance)
+    return _Part(
+        instance=instance,
+        visit=instance.visit,
+        event=instance.event,
+        reason=instance.reason,
+        attempt=instance.attempt,
+        deadlines=dict(instance.deadlines),
+        data=instance.data,
+        machine=_keyed(instance.name, machine_entry(instance, engine.runner(instance.name).definition)),
+        interface=to_json(interface) if interface else "",
+        resource=to_json(resource) if resource else "",
+        warning=machine_warning(instance),
+        expiry=lease_expiry(instance),
+    )
+
+
+def _keyed(name: str, entry: MachineEntry) -> str:
+    return f"{to_json(name)}: {to_json(entry)}"
+
+
+def _block(brackets: str, rows: list[str]) -> str:
+    if not rows:
+        return brackets
+    return f"{brackets[0]}\n    " + ",\n    ".join(rows) + f"\n  {brackets[1]}"
+
+
+def _replace(path: Path, text: str) -> None:
+    # In the same directory, since a rename is atomic within a file system only. /run is memory: nothing to sync.
+    aside = path.with_name(f".{path.name}.new")
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
+    with open(handle, "w", encoding="utf-8") as file:
+        os.fchmod(handle, MODE)
+        file.write(text)
+    aside.replace(path)

@@ -1,0 +1,158 @@
+"""The published JSON Schema of the status document: `zosfsm status --schema`. Data only.
+
+https://json-schema.org/draft/2020-12/schema
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zosfsm.node.status_entries import SCHEMA_VERSION
+from zosfsm.node.warning_codes import CODES
+
+Schema = dict[str, Any]
+
+_TEXT: Schema = {"type": "string"}
+_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_MOMENT: Schema = {
+    "type": "string",
+    "format": "date-time",
+    "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
+}
+_MAC: Schema = {"type": ["string", "null"], "pattern": "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"}
+_ADDRESS: Schema = {"type": "string", "format": "ipv4"}
+_PREFIXED: Schema = {"type": "string", "pattern": r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$"}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _object(description: str, properties: Mapping[str, Schema]) -> Schema:
+    return {
+        "type": "object",
+        "description": description,
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _told(schema: Schema, description: str) -> Schema:
+    return {**schema, "description": description}
+
+
+_MACHINE = _object(
+    "One state machine; states/NAME.toml says what its states mean.",
+    {
+        "state": _TEXT,
+        "kind": {
+            "enum": ["stable", "transient", "failure", "final"],
+            "description": "stable: may stay for ever; transient: time ends it at the latest; failure: somebody should "
+            "look; final: nothing follows",
+        },
+        "since": _told(_MOMENT, "when it entered this state"),
+        "event": _told(_TEXT, "the last trigger that it followed; empty before the first"),
+        "attempt": _told(_COUNT, "how often it has backed off in a row"),
+        "deadline": _told(_or_null(_MOMENT), "when time alone does something next"),
+        "reason": _told(_TEXT, "why it is in this state"),
+    },
+)
+
+_INTERFACE = _object(
+    "A network card.",
+    {
+        "name": _TEXT,
+        "mac": _MAC,
+        "state": _TEXT,
+        "carrier": {"type": "boolean"},
+        "address": _or_null(_PREFIXED),
+        "gateway": _or_null(_ADDRESS),
+        "gateway_mac": _told(_MAC, "from which the gateway answered ARP"),
+        "reason": _TEXT,
+    },
+)
+
+_UPLINK = _object(
+    "The card that carries the node; null while there is none.",
+    {
+        "bridge": _TEXT,
+        "link": _TEXT,
+        "mac": _TEXT,
+        "address": _PREFIXED,
+        "gateway": _or_null(_ADDRESS),
+        "server": _told(_ADDRESS, "the DHCP server"),
+        "name_servers": {"type": "array", "items": _ADDRESS},
+        "lease_expiry": _told(_or_null(_MOMENT), "null: the lease is for ever"),
+    },
+)
+
+_RESOURCE = _object(
+    "A network resource. What its reservation says is null where an orphan is being removed.",
+    {
+        "id": _TEXT,
+        "name": _TEXT_OR_NULL,
+        "user": _TEXT_OR_NULL,
+        "reservation": _TEXT_OR_NULL,
+        "state": _TEXT,
+        "subnet": _or_null(_PREFIXED),
+        "range": _told(_or_null(_PREFIXED), "of the whole network"),
+        "port": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535, "description": "WireGuard's, UDP"},
+        "dmz_address": _or_null(_ADDRESS),
+        "since": _MOMENT,
+        "expiry": _or_null(_MOMENT),
+        "peers": _COUNT,
+        "reason": _TEXT,
+    },
+)
+
+_WARNING = _object(
+    "Something an operator should look at.",
+    {
+        "code": {
+            "enum": list(CODES),
+            "description": " ".join(f"{known.code}: {known.meaning}" for known in CODES.values()),
+        },
+        "sentence": _TEXT,
+        "machine": _told(_TEXT_OR_NULL, "null: it concerns the node as a whole"),
+        "since": _or_null(_MOMENT),
+    },
+)
+
+SCHEMA: Schema = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "zosfsm status",
+    **_object(
+        "What a node is doing: /run/zosfsm/status.json, replaced at each change. Times are RFC 3339 in UTC.",
+        {
+            "schema": {"const": SCHEMA_VERSION},
+            "node_id": _told(_TEXT_OR_NULL, "null until the identity is read"),
+            "farm_id": _told(_COUNT, "0: the node belongs to no farm"),
+            "online": _told({"type": "boolean"}, "the grid answers through the uplink"),
+            "boot_seconds": {
+                "type": ["number", "null"],
+                "minimum": 0,
+                "description": "from the start of the process to the first time online; null before",
+            },
+            "updated": _MOMENT,
+            "machines": {
+                "type": "object",
+                "description": "by full name: connectivity, interface:eth0, lease:eth0, resource:ID, ...",
+                "additionalProperties": {"$ref": "#/$defs/machine"},
+            },
+            "interfaces": {"type": "array", "items": {"$ref": "#/$defs/interface"}},
+            "uplink": {"oneOf": [{"type": "null"}, {"$ref": "#/$defs/uplink"}]},
+            "resources": {"type": "array", "items": {"$ref": "#/$defs/resource"}},
+            "warnings": {"type": "array", "items": {"$ref": "#/$defs/warning"}},
+        },
+    ),
+    "$defs": {
+        "machine": _MACHINE,
+        "interface": _INTERFACE,
+        "uplink": _UPLINK,
+        "resource": _RESOURCE,
+        "warning": _WARNING,
+    },
+}
