@@ -14,7 +14,8 @@
 
 - `at` is when, since the story began (`1.5 s`, `2 min`, `1 d 2 h`); with `(time)`, when that alarm rings, to the
   millisecond; `by` lets it ring at any moment up to then, for delays that are drawn at random. An alarm that rings
-  without a line (and is not quiet) is a mismatch. Alarms at one moment stand on one line: `(time) patience, timeout`.
+  without a line (and is not quiet) is a mismatch. Alarms of one moment stand on one line, in the order in which they
+  ring: `(time) patience, timeout, lease:eth2 renew`.
 - An event's data is `field=value`, `field.of.field=value`, or `$NAME`. A value is a word, JSON, `none`, `@1h` for a
   moment of the story, `a,b,c` for a tuple, `$NAME`, or `$Effect.field` of the machine's latest effect of that kind.
   Values with spaces stand in quotes. Fields with a default may be left out.
@@ -36,19 +37,17 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import attrs
 from attrs import define, field, frozen
 
+from tests.scenario_text import Mismatch, at, called, causes, expect, lines, protected, shown, span, spoken, text_of
 from zosfsm.fsm.definition import MachineDefinition
 from zosfsm.fsm.engine import Emission, Engine
 from zosfsm.fsm.explorer import START
 from zosfsm.fsm.journal import structured, unstructured
 from zosfsm.fsm.lifecycle import Effect, Event, Lifecycle, Tell
-from zosfsm.fsm.loading import duration
 from zosfsm.fsm.machine import Delivery, Instance
 
 Machines = Iterable[tuple[MachineDefinition, Lifecycle[Any]]]
@@ -56,10 +55,6 @@ SPAN = r"(?:[0-9.]+ ?(?:ms|s|min|h|d)\b ?)+"
 LINE = re.compile(rf"(?P<word>at|by) +(?P<when>{SPAN}) *(?P<what>.*?) *-> *(?P<state>.*)")
 EXACTLY = timedelta(milliseconds=1)
 IGNORED = "ignored"
-
-
-class Mismatch(AssertionError):
-    """A line of a story that the machines do not keep to, or that cannot be read."""
 
 
 @frozen
@@ -92,24 +87,11 @@ class Story:
 def play(path: Path, machines: Machines, told: Callable[[str], None] = lambda _text: None) -> None:
     """Plays one file; Mismatch where the machines do otherwise. `told` hears of each line what happened."""
     story = Story(path.name, {definition.name: (definition, code) for definition, code in machines}, told)
-    for number, line in _lines(path.read_text(encoding="utf-8")):
+    for number, line in lines(path.read_text(encoding="utf-8")):
         try:
             _play_line(story, line)
         except Mismatch as mismatch:
             raise Mismatch(f"{path.name}:{number}: {line}\n{mismatch}") from None
-
-
-def _lines(text: str) -> Iterable[tuple[int, str]]:
-    joined: list[tuple[int, str]] = []
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = re.sub(r"(^|\s)#.*", "", raw).rstrip()
-        if not line:
-            continue
-        if raw[0].isspace() and joined:
-            joined[-1] = (joined[-1][0], f"{joined[-1][1]} {line.strip()}")
-        else:
-            joined.append((number, line))
-    return joined
 
 
 def _play_line(story: Story, line: str) -> None:
@@ -117,7 +99,7 @@ def _play_line(story: Story, line: str) -> None:
     if word == "only":
         kinds = re.split(r"[,\s]+", rest.strip())
         unknown = [kind for kind in kinds if kind not in story.machines]
-        _expect(not unknown, f"one of {', '.join(story.machines)}", ", ".join(unknown))
+        expect(not unknown, f"one of {', '.join(story.machines)}", ", ".join(unknown))
         story.machines = {kind: story.machines[kind] for kind in kinds}
     elif word == "machine":
         story.subject = rest.strip()
@@ -132,11 +114,11 @@ def _play_line(story: Story, line: str) -> None:
 
 def _play_event(story: Story, line: str) -> None:
     match = LINE.fullmatch(line)
-    _expect(match is not None, "`at TIME EVENT -> STATE`, `only`, `machine`, `quiet` or `let`", line)
+    expect(match is not None, "`at TIME EVENT -> STATE`, `only`, `machine`, `quiet` or `let`", line)
     assert match is not None
     engine = _engine(story)
-    when = START + _span(match["when"])
-    _expect(when >= story.now, "a time that is not before the line above", match["when"])
+    when = START + span(match["when"])
+    expect(when >= story.now, "a time that is not before the line above", match["when"])
     state, does, because = _expectations(match["state"])
     machine, trigger, data = _addressed(story, match["what"])
     story.heard.clear()
@@ -156,7 +138,7 @@ def _play_event(story: Story, line: str) -> None:
         _compare_effects(story, does, emissions)
     if because is not None:
         reason = story.reasons.get(machine, "")
-        _expect(because in reason, f"because: {because}", f"because: {reason}")
+        expect(because in reason, f"because: {because}", f"because: {reason}")
 
 
 def _engine(story: Story) -> Engine:
@@ -172,12 +154,6 @@ def _engine(story: Story) -> Engine:
     return story.engine
 
 
-def _span(text: str) -> timedelta:
-    """`0 s`, `1.5 s`, `1 d 2 h`."""
-    parts = re.findall(r"([0-9.]+) ?(ms|s|min|h|d)\b", text)
-    return sum((duration(f"{number} {unit}") for number, unit in parts if float(number)), timedelta())
-
-
 def _expectations(text: str) -> tuple[str, str | None, str | None]:
     before, _, because = text.partition("because:")
     state, _, does = before.partition("does:")
@@ -191,12 +167,12 @@ def _addressed(story: Story, what: str) -> tuple[str, str, str]:
     else:
         machine = story.subject
     kind = machine.partition(":")[0]
-    _expect(kind in story.machines, f"a machine of {', '.join(story.machines)}", machine or "none")
+    expect(kind in story.machines, f"a machine of {', '.join(story.machines)}", machine or "none")
     if what.startswith("(time)"):
         return machine, what, ""
     trigger, _, data = what.partition(" ")
     triggers = story.machines[kind][0].triggers
-    _expect(trigger in triggers, f"a trigger of {kind} ({', '.join(sorted(triggers))})", trigger)
+    expect(trigger in triggers, f"a trigger of {kind} ({', '.join(sorted(triggers))})", trigger)
     return machine, trigger, data
 
 
@@ -204,28 +180,20 @@ def _event(story: Story, machine: str, trigger: str, text: str) -> Event:
     kind = story.machines[machine.partition(":")[0]][1].payloads.get(trigger, type(None))
     fields = _fields(story, text, machine)
     if kind is type(None):
-        _expect(not fields, f"no data with {trigger}", text)
+        expect(not fields, f"no data with {trigger}", text)
         return Event(trigger)
     try:
         return Event(trigger, structured(json.dumps(fields), kind))
     except Exception as error:
-        causes = "; ".join(map(str, _causes(error)))
+        causes = "; ".join(map(str, causes(error)))
         raise Mismatch(f"  expected: data of {kind.__name__}\n  found:    {causes}") from error
-
-
-def _causes(error: BaseException) -> Iterable[BaseException | str]:
-    for inner in getattr(error, "exceptions", ()):
-        where = next((str(note).split("@")[0].strip() for note in getattr(inner, "__notes__", ())), "")
-        yield from (f"{where}: {cause}" for cause in _causes(inner))
-    if not hasattr(error, "exceptions"):
-        yield repr(error)
 
 
 def _fields(story: Story, text: str, machine: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for word in shlex.split(_protected(text)):
+    for word in shlex.split(protected(text)):
         if "=" not in word:
-            _expect(word.startswith("$") and word[1:] in story.names, "field=value or the $NAME of a `let`", word)
+            expect(word.startswith("$") and word[1:] in story.names, "field=value or the $NAME of a `let`", word)
             _merge(fields, story.names[word[1:]])
             continue
         path, _, value = word.partition("=")
@@ -238,11 +206,6 @@ def _fields(story: Story, text: str, machine: str) -> dict[str, Any]:
     return fields
 
 
-def _protected(text: str) -> str:
-    """JSON's own quotes are to survive the splitting into words."""
-    return re.sub(r"=([\[{]\S*)", lambda match: "=" + shlex.quote(match[1]), text)
-
-
 def _merge(fields: dict[str, Any], more: Mapping[str, Any]) -> None:
     fields.update(json.loads(json.dumps(more)))
 
@@ -251,7 +214,7 @@ def _value(story: Story, text: str, machine: str) -> Any:
     if text.startswith("$"):
         return _named(story, text[1:], machine)
     if text.startswith("@"):
-        return (START + _span(text[1:])).isoformat()
+        return (START + span(text[1:])).isoformat()
     if text == "none":
         return None
     try:
@@ -265,23 +228,16 @@ def _named(story: Story, name: str, machine: str) -> Any:
         return story.names[name]
     kind, _, path = name.partition(".")
     effect: Any = story.latest.get((machine, kind))
-    _expect(effect is not None and path, f"the name of a `let`, or an effect that {machine} has had", f"${name}")
-    return json.loads(unstructured(_at(effect, path)))
-
-
-def _at(thing: Any, path: str) -> Any:
-    for name in path.split("."):
-        _expect(hasattr(thing, name), f"a field of {type(thing).__name__}", name)
-        thing = getattr(thing, name)
-    return thing
+    expect(effect is not None and path, f"the name of a `let`, or an effect that {machine} has had", f"${name}")
+    return json.loads(unstructured(at(effect, path)))
 
 
 def _let_pass(story: Story, engine: Engine, until: datetime, including: bool) -> None:
     """Rings the quiet alarms up to a moment; any other is a mismatch."""
     while (due := engine.next_deadline()) is not None and (due < until or (including and due == until)):
         loud = [ring for ring in _due(engine, due) if ring[1] not in story.quiet]
-        found = ", ".join(f"{machine} {trigger} at {_spoken(due)}" for machine, trigger in loud)
-        _expect(not loud, f"no alarm before {_spoken(until)}", found)
+        found = ", ".join(f"{machine} {trigger} at {spoken(due)}" for machine, trigger in loud)
+        expect(not loud, f"no alarm before {spoken(until)}", found)
         story.now = due
         _remember(story, engine.tick(due))
 
@@ -298,30 +254,36 @@ def _due(engine: Engine, at: datetime) -> Sequence[tuple[str, str]]:
 def _let_ring(
     story: Story, engine: Engine, machine: str, names: Sequence[str], when: datetime, exactly: bool
 ) -> tuple[Emission, ...]:
-    instance = engine.instances.get(machine)
-    _expect(instance is not None, f"{machine} to live", "no such machine")
-    assert instance is not None
-    due = instance.deadlines.get(names[0])
-    if due is None:
+    wanted = [tuple(name.split()) if " " in name else (machine, name) for name in names]
+    if _deadline(engine, *wanted[0]) is None:
         # A quiet alarm may have to ring first, and set this one.
         _let_pass(story, engine, when, including=False)
-        due = instance.deadlines.get(names[0])
-    waiting = ", ".join(f"{trigger} at {_spoken(at)}" for trigger, at in instance.deadlines.items())
-    _expect(due is not None, f"{machine} to wait for {names[0]}", waiting or "no alarm")
+    due = _deadline(engine, *wanted[0])
+    expect(due is not None, f"{wanted[0][0]} to wait for {wanted[0][1]}", _waiting(engine, wanted[0][0]))
     assert due is not None
     _let_pass(story, engine, due, including=False)
-    due = instance.deadlines.get(names[0], due)
+    due = _deadline(engine, *wanted[0]) or due
     late = due - when > EXACTLY or (exactly and when - due > EXACTLY)
-    _expect(not late, f"{names[0]} {'at' if exactly else 'by'} {_spoken(when)}", f"at {_spoken(due)}")
-    rings = [ring for ring in _due(engine, due) if ring[1] not in story.quiet]
-    strangers = [f"{other} {trigger}" for other, trigger in rings if other != machine or trigger not in names]
-    _expect(not strangers, ", ".join(names), f"{', '.join(strangers)} at the same moment")
+    expect(not late, f"{names[0]} {'at' if exactly else 'by'} {spoken(when)}", f"at {spoken(due)}")
+    strangers = [" ".join(ring) for ring in _due(engine, due) if ring[1] not in story.quiet and ring not in wanted]
+    expect(not strangers, ", ".join(names), f"{', '.join(strangers)} at the same moment")
     story.heard.clear()
     story.now = due
     emissions = engine.tick(due)
-    rung = [one.trigger for one in story.heard if one.machine == machine and one.trigger in names]
-    _expect(rung == list(names), ", ".join(names), ", ".join(rung))
+    rung = [(one.machine, one.trigger) for one in story.heard if (one.machine, one.trigger) in wanted]
+    expect(rung == wanted, ", ".join(map(" ".join, wanted)), ", ".join(map(" ".join, rung)))
     return emissions
+
+
+def _deadline(engine: Engine, machine: str, trigger: str) -> datetime | None:
+    instance = engine.instances.get(machine)
+    expect(instance is not None, f"{machine} to live", "no such machine")
+    return instance.deadlines.get(trigger) if instance else None
+
+
+def _waiting(engine: Engine, machine: str) -> str:
+    deadlines = engine.instances[machine].deadlines
+    return ", ".join(f"{trigger} at {spoken(at)}" for trigger, at in deadlines.items()) or "no alarm"
 
 
 def _remember(story: Story, emissions: Iterable[Emission]) -> None:
@@ -334,66 +296,31 @@ def _found(story: Story, machine: str, emissions: Iterable[Emission]) -> str:
     state = story.states.get(machine, "unknown") if any(one.taken for one in mine) else IGNORED
     others = dict.fromkeys(one.machine for one in story.heard if one.taken and one.machine != machine)
     states = "; ".join([state, *(f"{name} {story.states[name]}" for name in others)])
-    does = ", ".join(_shown(emission.effect) for emission in emissions) or "nothing"
+    does = ", ".join(shown(emission.effect) for emission in emissions) or "nothing"
     return f"-> {states}  does: {does}  because: {story.reasons.get(machine, '')}"
 
 
 def _compare_states(story: Story, expected: str, found: str) -> None:
     first, *others = (part.strip() for part in expected.split(";"))
-    _expect(found.startswith((f"-> {first} ", f"-> {first};")), f"-> {first}", found)
+    expect(found.startswith((f"-> {first} ", f"-> {first};")), f"-> {first}", found)
     for other in others:
         name, _, state = other.partition(" ")
         reached = story.states.get(name, "no such machine")
-        _expect(reached == state.strip(), f"{name} {state}", f"{name} {reached}")
+        expect(reached == state.strip(), f"{name} {state}", f"{name} {reached}")
 
 
 def _compare_effects(story: Story, text: str, emissions: Sequence[Emission]) -> None:
     wanted = [] if text == "nothing" else [part.strip() for part in re.split(r",(?![^(]*\))", text)]
-    found = ", ".join(_shown(emission.effect) for emission in emissions) or "nothing"
-    _expect(len(wanted) == len(emissions), f"does: {text}", f"does: {found}")
+    found = ", ".join(shown(emission.effect) for emission in emissions) or "nothing"
+    expect(len(wanted) == len(emissions), f"does: {text}", f"does: {found}")
     for want, emission in zip(wanted, emissions, strict=True):
         name, _, arguments = want.partition("(")
-        _expect(name.strip() == _called(emission.effect), f"does: {want}", f"does: {_shown(emission.effect)}")
+        expect(name.strip() == called(emission.effect), f"does: {want}", f"does: {shown(emission.effect)}")
         subject = emission.effect.data if isinstance(emission.effect, Tell) else emission.effect
         for argument in filter(None, map(str.strip, arguments.rstrip(")").split(", "))):
             path, _, value = argument.partition("=")
-            have, expected = _text(_at(subject, path)), _text(_value(story, value, emission.machine))
-            _expect(have == expected, f"{name} with {path}={expected}", f"{path}={have}")
-
-
-def _called(effect: Effect) -> str:
-    return f"tell {effect.to} {effect.trigger}" if isinstance(effect, Tell) else type(effect).__name__
-
-
-def _shown(effect: Effect) -> str:
-    subject = effect.data if isinstance(effect, Tell) else effect
-    if subject is None or not attrs.has(type(subject)):
-        return _called(effect)
-    names = [each.name for each in attrs.fields(type(subject))]
-    return f"{_called(effect)}({', '.join(f'{name}={_text(getattr(subject, name))}' for name in names)})"
-
-
-def _text(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, tuple | list):
-        return ",".join(_text(item) for item in value)
-    if attrs.has(type(value)):
-        return unstructured(value)
-    return str(value)
-
-
-def _spoken(at: datetime) -> str:
-    return f"{(at - START).total_seconds():g} s"
-
-
-def _expect(holds: object, expected: str, found: str) -> None:
-    if not holds:
-        raise Mismatch(f"  expected: {expected}\n  found:    {found}")
+            have, expected = text_of(at(subject, path)), text_of(_value(story, value, emission.machine))
+            expect(have == expected, f"{name} with {path}={expected}", f"{path}={have}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Data that fits in several fields at once, for the machines whose guards plain samples would never get past.
 
-`promised` is what our own machines keep to when they tell each other something; a test checks that they do.
+`promised` is what our own side keeps to when it tells a machine something; a test checks that the machines do.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ HINTS: Hints = {
 
 PROMISES: Mapping[str, Callable[[Any], bool]] = {
     "connectivity.interface_usable": lambda report: report.lease is not None,
+    "polling.polled": lambda answer: all(one.reserve is not None or one.delete is not None for one in answer.requests),
 }
 
 

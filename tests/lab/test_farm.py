@@ -114,7 +114,7 @@ def test_what_a_killed_command_left_is_removed_by_the_next(place: Place, moment:
 
 
 def test_a_lab_that_is_up_is_not_built_over(ground: Ground) -> None:
-    ground.file.completed()
+    ground.file.completed(1)
     with locked(ground.place), pytest.raises(LabInUse, match="`zosfsm lab down` removes it"):
         build_farm(ground.place, FARM, Purpose.DEMO, quiet)
     assert StateFile.load(ground.place).state.complete

@@ -11,7 +11,7 @@ from attrs import evolve
 from waiting import until
 
 from zosfsm.lab.errors import LabError
-from zosfsm.lab.processes import ProcessIdentity, identify, inhabitants, is_alive, spawn, stop
+from zosfsm.lab.processes import ProcessIdentity, identify, inhabitants, is_alive, kill, spawn, stop
 
 STUBBORN = (
     "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\ntime.sleep(99)"
@@ -26,7 +26,7 @@ def test_a_process_is_started_in_a_session_of_its_own_and_ended(tmp_path: Path) 
     process = sleeper(tmp_path)
     assert is_alive(process)
     assert os.getsid(process.pid) == process.pid
-    stop([process])
+    assert stop([process]) == ()
     assert not is_alive(process)
     assert identify(process.pid) is None
 
@@ -35,7 +35,13 @@ def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     process = spawn([sys.executable, "-I", "-S", "-c", STUBBORN], log)
     until(lambda: log.read_text() == "deaf\n")
-    stop([process], grace_seconds=0.05)
+    assert stop([process], grace_seconds=0.05) == (process,)
+    assert not is_alive(process)
+
+
+def test_a_killed_process_is_gone(tmp_path: Path) -> None:
+    process = sleeper(tmp_path)
+    kill(process)
     assert not is_alive(process)
 
 

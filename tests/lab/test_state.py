@@ -21,11 +21,12 @@ def test_every_change_is_on_disk_at_once(place: Place) -> None:
         file.about_to_start("grid")
         assert StateFile.load(place).state.process("grid") is None
         file.started("grid", ProcessIdentity(2**22, 7))
-        file.completed()
+        file.completed(1)
     loaded = StateFile.load(place).state
     assert loaded == file.state
     assert loaded.process("grid") == ProcessIdentity(2**22, 7)
     assert loaded.complete
+    assert loaded.farm == 1
 
 
 def test_a_process_started_again_replaces_its_first_record(place: Place) -> None:

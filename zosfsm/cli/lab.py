@@ -59,8 +59,7 @@ def _up(place: Place, _arguments: argparse.Namespace) -> int:
             print(f"the lab {place.prefix!r} is up already; `zosfsm lab status` shows it")
             return DONE
         try:
-            farm, farm_id = build_farm(place, FARM, Purpose.UP, progress.tell)
-            farm.start_nodes(farm_id)
+            build_farm(place, FARM, Purpose.UP, progress.tell).start_nodes()
         except BaseException:
             with undisturbed():
                 take_down(place)

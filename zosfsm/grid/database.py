@@ -17,8 +17,9 @@ from zosfsm.grid.reservations import Reservation, Result, StoredReservation
 from zosfsm.grid.scalars import reservation_number
 from zosfsm.grid.tables import FARMS, NODES, RESERVATIONS, counters, farms, nodes, open_engine, reservations
 
-# A client takes 16 MiB at most; what does not fit comes with the next poll, whose cursor is then higher.
-LARGEST_POLL_CHARACTERS = 4 * 1024 * 1024
+# A client takes 16 MiB at most, and a character has up to 4 bytes. What does not fit comes with the next poll, whose
+# cursor is then higher.
+LARGEST_POLL_CHARACTERS = 3 * 1024 * 1024
 _ROWS_AT_ONCE = 50
 _FIRST_WORKLOAD = 1
 

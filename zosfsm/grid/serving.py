@@ -30,7 +30,7 @@ class GridServer(uvicorn.Server):
                 http="h11",
                 ws="none",
                 lifespan="off",
-                log_level="warning",
+                log_level="error",
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=_GRACE_SECONDS,

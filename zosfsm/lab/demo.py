@@ -18,6 +18,7 @@ from attrs import frozen
 from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.links import Links
 from zosfsm.lab.capture import UnderlayCapture
+from zosfsm.lab.entering import entered_file
 from zosfsm.lab.errors import LabError, LabInUse
 from zosfsm.lab.farm import Farm, NodeReport, build_farm, take_down
 from zosfsm.lab.frames import Expectation
@@ -26,10 +27,11 @@ from zosfsm.lab.leaks import (
     after_deletion,
     after_teardown,
     links_of,
+    namespaces_of,
     open_doors,
     open_tunnel_ports,
 )
-from zosfsm.lab.node_process import machines_in, tear_down_node
+from zosfsm.lab.node_process import inside, machines_in, tear_down_node
 from zosfsm.lab.place import Place
 from zosfsm.lab.probes import (
     PATTERN,
@@ -56,6 +58,7 @@ _MESH_SECONDS = 30.0
 _GONE_SECONDS = 15.0
 _LOOK_SECONDS = 0.1
 _UPLINK_BRIDGE = "zos"
+_DMZ_LINK = "public"
 
 
 def run_demo(place: Place, topology: Topology, progress: Progress, report: DemoReport) -> None:
@@ -67,8 +70,8 @@ def run_demo(place: Place, topology: Topology, progress: Progress, report: DemoR
     with locked(place):
         try:
             with _taken_down_at_the_end(place, progress, report):
-                farm, farm_id = build_farm(place, topology, Purpose.DEMO, progress.tell)
-                _Story(farm, progress, report).play(farm_id)
+                farm = build_farm(place, topology, Purpose.DEMO, progress.tell)
+                _Story(farm, progress, report).play()
         finally:
             report.seconds = time.monotonic() - began
 
@@ -98,13 +101,14 @@ class _Story:
     progress: Progress
     report: DemoReport
 
-    def play(self, farm_id: int) -> None:
+    def play(self) -> None:
         self.progress.tell("powering the nodes on")
-        self.farm.start_nodes(farm_id)
+        self.farm.start_nodes()
         self._wait("every node to be online and registered", _is_registered, _ONLINE_SECONDS)
         self._apply_mesh()
         self._wait("the network to be active on every node", _has_active_resource, _MESH_SECONDS)
         self._note_nodes()
+        self._check_mesh_shows()
         workloads = tuple(self._join(node) for node in self.nodes)
         with Echo(workloads):
             self._check_mesh(workloads)
@@ -166,6 +170,16 @@ class _Story:
             for found in self.farm.reports()
         ]
 
+    def _check_mesh_shows(self) -> None:
+        """What is counted as left later has to be seen now: looking at the wrong place, one never finds anything."""
+        for report, node in zip(self.farm.reports(), self.nodes, strict=True):
+            seen = self._leaks(node, report.status.node_id)
+            if not (seen.namespaces == 1 and seen.links and seen.ports == 2):
+                self._fault(
+                    f"expected the network on {node.name} to show as a namespace, links, and a port that is open and "
+                    f"published, found {_counted(seen)}"
+                )
+
     def _join(self, node: LabNode) -> Workload:
         bridges = [link.name for link in links_of(self.farm.place, node) if link.name.startswith("b-")]
         if len(bridges) != 1:
@@ -224,21 +238,32 @@ class _Story:
             own = [each.ip for each in links.addresses(_UPLINK_BRIDGE) if isinstance(each.ip, IPv4Address)]
         if not own:
             raise LabError(f"expected an IPv4 address on {_UPLINK_BRIDGE} of {node.name}, found none")
-        return uplink_of(self.farm.topology, node, own[0])
+        return uplink_of(self.farm.topology, node, own[0], self._dmz_addresses(node))
+
+    def _dmz_addresses(self, node: LabNode) -> tuple[IPv4Address, ...]:
+        found = []
+        for name in namespaces_of(node, self.farm.file):
+            if name.startswith("n-"):
+                with entered_file(inside(node, self.farm.file, f"/run/netns/{name}")), Links() as links:
+                    found += [each.ip for each in links.addresses(_DMZ_LINK) if isinstance(each.ip, IPv4Address)]
+        return tuple(found)
 
     def _check_nothing_left_of_mesh(self) -> None:
         for report, node in zip(self.farm.reports(), self.nodes, strict=True):
-            leaks = self._settled_leaks(node, report.status.node_id or "")
+            leaks = self._settled_leaks(node, report.status.node_id)
             self._count(leaks, f"of the deleted network on {node.name}")
 
-    def _settled_leaks(self, node: LabNode, node_id: str) -> Leaks:
+    def _settled_leaks(self, node: LabNode, node_id: str | None) -> Leaks:
         """What is left once the node had a moment: it tells the grid about its ports only after it closed them."""
         deadline = time.monotonic() + _GONE_SECONDS
         while True:
-            leaks = after_deletion(self.farm.place, self.farm.topology, node, self.farm.file, node_id)
+            leaks = self._leaks(node, node_id)
             if not leaks or time.monotonic() > deadline:
                 return leaks
             time.sleep(_LOOK_SECONDS)
+
+    def _leaks(self, node: LabNode, node_id: str | None) -> Leaks:
+        return after_deletion(self.farm.place, self.farm.topology, node, self.farm.file, node_id or "")
 
     def _tear_nodes_down(self) -> None:
         self.progress.tell("tearing the nodes down")
@@ -254,10 +279,7 @@ class _Story:
     def _count(self, leaks: Leaks, where: str) -> None:
         self.report.leaks = self.report.leaks + leaks
         if leaks:
-            self._fault(
-                f"expected nothing to be left {where}, found {leaks.namespaces} namespaces, {leaks.links} links, "
-                f"{leaks.processes} processes, {leaks.ports} ports"
-            )
+            self._fault(f"expected nothing to be left {where}, found {_counted(leaks)}")
 
     def _fault(self, sentence: str) -> None:
         self.report.faults.append(sentence)
@@ -275,6 +297,10 @@ def _has_active_resource(report: NodeReport) -> bool:
 
 def _has_no_resource(report: NodeReport) -> bool:
     return all(state == "deleted" for state in report.status.resources().values())
+
+
+def _counted(leaks: Leaks) -> str:
+    return f"{leaks.namespaces} namespaces, {leaks.links} links, {leaks.processes} processes, {leaks.ports} ports"
 
 
 def _standing(report: NodeReport) -> str:

@@ -14,7 +14,7 @@ from attrs import frozen
 from zosfsm.kernel.namespaces import DIRECTORY
 from zosfsm.lab.build import build_ground, namespaces_left, remove_namespaces
 from zosfsm.lab.errors import LabError, LabInUse
-from zosfsm.lab.node_process import NodeStatus, holder_name, isolate, read_status, start_node, stop_node
+from zosfsm.lab.node_process import NodeStatus, holder_name, isolate, read_status, start_node
 from zosfsm.lab.place import Place
 from zosfsm.lab.processes import ProcessIdentity, inhabitants, is_alive, stop
 from zosfsm.lab.services import add_farm, start_dhcp_servers, start_grid, start_target, wait_for_grid
@@ -42,15 +42,10 @@ class Farm:
     topology: Topology
     file: StateFile
 
-    def start_nodes(self, farm: int) -> None:
+    def start_nodes(self) -> None:
         """Start every node's process."""
         for node in self.topology.nodes:
-            start_node(self.place, self.topology, node, self.file, farm)
-
-    def restart_node(self, node: LabNode, farm: int) -> None:
-        """Stop the node's process, if it runs, and start it again in the same namespaces."""
-        stop_node(node, self.file)
-        start_node(self.place, self.topology, node, self.file, farm)
+            start_node(self.place, self.topology, node, self.file)
 
     def report(self, node: LabNode) -> NodeReport:
         process = self.file.state.process(node.name)
@@ -61,8 +56,8 @@ class Farm:
         return tuple(self.report(node) for node in self.topology.nodes)
 
 
-def build_farm(place: Place, topology: Topology, purpose: Purpose, tell: Tell) -> tuple[Farm, int]:
-    """Build everything but the nodes' own processes; answers the lab and the farm's id in its grid.
+def build_farm(place: Place, topology: Topology, purpose: Purpose, tell: Tell) -> Farm:
+    """Build everything but the nodes' own processes.
 
     The caller holds the lab's lock. What a dead lab left is removed first. Raises LabInUse for one that is up, and
     LabError or KernelError where building fails; the caller then takes down what is there.
@@ -82,9 +77,8 @@ def build_farm(place: Place, topology: Topology, purpose: Purpose, tell: Tell) -
     for node in topology.nodes:
         isolate(place, node, file)
     wait_for_grid(place, topology, _started(file.state, "grid"))
-    farm = add_farm(place, topology)
-    file.completed()
-    return Farm(place, topology, file), farm
+    file.completed(add_farm(place, topology))
+    return Farm(place, topology, file)
 
 
 def find_farm(place: Place, topology: Topology) -> Farm:

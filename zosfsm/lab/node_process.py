@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from zosfsm.lab.errors import LabError
 from zosfsm.lab.place import Place
-from zosfsm.lab.processes import ProcessIdentity, is_alive, spawn, stop
+from zosfsm.lab.processes import GRACE_SECONDS, ProcessIdentity, is_alive, kill, spawn, stop
 from zosfsm.lab.services import last_line, own_command, own_environment, wait_until
 from zosfsm.lab.state import StateFile
 from zosfsm.lab.topology import LabNode, Topology
@@ -94,9 +94,9 @@ def isolate(place: Place, node: LabNode, file: StateFile) -> ProcessIdentity:
     return holder
 
 
-def start_node(place: Place, topology: Topology, node: LabNode, file: StateFile, farm: int) -> ProcessIdentity:
+def start_node(place: Place, topology: Topology, node: LabNode, file: StateFile) -> ProcessIdentity:
     """Start the node's process in its namespaces, as often as wished; answers its identity."""
-    command_line = f"zos farmer_id={farm} runmode=dev bcdb={topology.grid_url}"
+    command_line = f"zos farmer_id={file.state.farm or 0} runmode=dev bcdb={topology.grid_url}"
     words = own_command("run", "--state-dir", STATE_DIRECTORY, "--run-dir", RUN_DIRECTORY, "--cmdline", command_line)
     file.about_to_start(node.name)
     identity = spawn([*enter(place, node, file), *words], place.log_file(node.name), None, own_environment())
@@ -105,10 +105,17 @@ def start_node(place: Place, topology: Topology, node: LabNode, file: StateFile,
 
 
 def stop_node(node: LabNode, file: StateFile) -> None:
-    """Ask the node to stop, and kill it if it does not; its networks stay up."""
+    """Have the node stop, with its networks staying up. Raises LabError where it had to be killed."""
+    process = file.state.process(node.name)
+    if process is not None and stop([process]):
+        raise LabError(f"expected {node.name} to stop within {GRACE_SECONDS:g} s of SIGTERM, found that it did not")
+
+
+def kill_node(node: LabNode, file: StateFile) -> None:
+    """End the node's process without a word to it (SIGKILL); its networks stay up."""
     process = file.state.process(node.name)
     if process is not None:
-        stop([process])
+        kill(process)
 
 
 def enter(place: Place, node: LabNode, file: StateFile) -> list[str]:

@@ -30,7 +30,7 @@ _PATIENCE_SECONDS = 1.0
 _PAIR_SECONDS = 20.0
 _ATTEMPTS = 3
 _DMZ_NETWORK = IPv4Network("100.127.0.0/16")
-_DMZ_ADDRESS = _DMZ_NETWORK.network_address + 1
+_DMZ_GATEWAY = _DMZ_NETWORK.network_address + 1
 _NODE_PORTS = (22, 53, 80, 111, 443, 2000, 6379, 8080, 9100, ECHO_PORT)
 
 Enter = Callable[[], AbstractContextManager[None]]
@@ -46,10 +46,11 @@ class Attempt:
 
 @frozen
 class Uplink:
-    """Where a node stands in the world: its uplink address, and what the internet sees of it."""
+    """Where a node stands: its uplink address, what the internet sees of it, and what it has in its own DMZ."""
 
     address: IPv4Address
     seen_as: IPv4Address
+    dmz_addresses: tuple[IPv4Address, ...]
 
 
 def reachable_pairs(workloads: Sequence[Workload]) -> list[tuple[str, str]]:
@@ -82,24 +83,22 @@ def reaches_workload(workload: Workload, other: Workload) -> bool:
 def ways_in(place: Place, topology: Topology, workload: Workload, uplink: Uplink) -> tuple[str, ...]:
     """What of the node and its workload could be reached from the internet or from next door; empty is good."""
     _teach_routes(place, topology, workload, uplink)
+    neighbour = workload.node.uplink.server
     attempts = [
-        *_attempts("the internet", partial(entered, place.namespace(OUTSIDE)), workload, uplink.seen_as),
-        *_attempts(
-            "next door", partial(entered, place.namespace(workload.node.uplink.server)), workload, uplink.address
-        ),
+        *_attempts("the internet", partial(entered, place.namespace(OUTSIDE)), workload, uplink, uplink.seen_as),
+        *_attempts("next door", partial(entered, place.namespace(neighbour)), workload, uplink, uplink.address),
     ]
     with ThreadPoolExecutor(max_workers=len(attempts)) as threads:
         verdicts = list(threads.map(lambda attempt: attempt.try_it(), attempts))
     return tuple(attempt.target for attempt, worked in zip(attempts, verdicts, strict=True) if worked)
 
 
-def _attempts(origin: str, where: Enter, workload: Workload, node_address: IPv4Address) -> Iterable[Attempt]:
+def _attempts(
+    origin: str, where: Enter, workload: Workload, uplink: Uplink, node_address: IPv4Address
+) -> Iterable[Attempt]:
     name = workload.node.name
-    inner = {
-        f"the workload of {name}": workload.address.ip,
-        f"the network resource on {name}": workload.gateway,
-        f"the DMZ of {name}": _DMZ_ADDRESS,
-    }
+    inner = {f"the workload of {name}": workload.address.ip, f"the network resource on {name}": workload.gateway}
+    inner |= {f"{address} in the DMZ of {name}": address for address in uplink.dmz_addresses}
     for what, address in inner.items():
         yield Attempt(f"{origin} pings {what}", partial(_answers_ping, where, address))
         yield Attempt(f"{origin} reaches TCP of {what}", partial(_accepts_tcp, where, address, ECHO_PORT))
@@ -196,7 +195,9 @@ def _socket(where: Enter, kind: socket.SocketKind) -> socket.socket:
     return made
 
 
-def uplink_of(topology: Topology, node: LabNode, address: IPv4Address) -> Uplink:
+def uplink_of(
+    topology: Topology, node: LabNode, address: IPv4Address, dmz_addresses: tuple[IPv4Address, ...] = ()
+) -> Uplink:
     """The node with the uplink address `address`, as the internet sees it: behind NAT that is its router."""
     router = topology.router_of(node)
-    return Uplink(address, address if router is None else router.wan.ip)
+    return Uplink(address, address if router is None else router.wan.ip, (_DMZ_GATEWAY, *dmz_addresses))

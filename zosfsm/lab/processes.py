@@ -76,11 +76,23 @@ def spawn(
     return identify(pid) or ProcessIdentity(pid, 0)
 
 
-def stop(processes: Iterable[ProcessIdentity], grace_seconds: float = GRACE_SECONDS) -> None:
-    """End these processes: SIGTERM, then SIGKILL for those that are there after `grace_seconds`.
+def stop(processes: Iterable[ProcessIdentity], grace_seconds: float = GRACE_SECONDS) -> tuple[ProcessIdentity, ...]:
+    """End these processes: SIGTERM, then SIGKILL for those that are there after `grace_seconds`; answers these.
 
     Returns when all are gone; raises LabError for one that survives even that.
     """
+    return _end(processes, ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, GRACE_SECONDS)))
+
+
+def kill(process: ProcessIdentity) -> None:
+    """End this process as a power cut would: SIGKILL. Returns when it is gone."""
+    _end([process], ((signal.SIGKILL, GRACE_SECONDS),))
+
+
+def _end(
+    processes: Iterable[ProcessIdentity], steps: tuple[tuple[signal.Signals, float], ...]
+) -> tuple[ProcessIdentity, ...]:
+    """Send one signal after the other to who is left; answers those that got the last."""
     with ExitStack() as closing:
         handles: dict[int, ProcessIdentity] = {}
         for process in processes:
@@ -88,13 +100,16 @@ def stop(processes: Iterable[ProcessIdentity], grace_seconds: float = GRACE_SECO
             if handle is not None:
                 closing.callback(os.close, handle)
                 handles[handle] = process
-        for number, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, GRACE_SECONDS)):
+        last: tuple[ProcessIdentity, ...] = ()
+        for number, seconds in steps:
+            last = tuple(handles.values())
             for handle in handles:
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(handle, number)
             handles = {handle: handles[handle] for handle in _still_running(handles, seconds)}
         if handles:
             raise LabError(f"process {min(left.pid for left in handles.values())} does not end, even when it is killed")
+        return last
 
 
 def inhabitants(networks: Collection[tuple[int, int]], mounted: str | None = None) -> tuple[ProcessIdentity, ...]:

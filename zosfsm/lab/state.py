@@ -36,12 +36,13 @@ class ProcessRecord:
 
 @frozen
 class LabState:
-    """The content of the state file."""
+    """The content of the state file. `farm` is the farm's id in the lab's grid, once it has one."""
 
     purpose: Purpose
     namespaces: tuple[str, ...]
     processes: tuple[ProcessRecord, ...] = ()
     complete: bool = False
+    farm: int | None = None
     schema: int = SCHEMA
 
     def process(self, name: str) -> ProcessIdentity | None:
@@ -82,9 +83,9 @@ class StateFile:
     def started(self, name: str, identity: ProcessIdentity) -> None:
         self._note(ProcessRecord(name, identity))
 
-    def completed(self) -> None:
-        """Note that everything is there."""
-        self.state = evolve(self.state, complete=True)
+    def completed(self, farm: int) -> None:
+        """Note that everything is there, and the farm's id."""
+        self.state = evolve(self.state, complete=True, farm=farm)
         self._write()
 
     def _note(self, record: ProcessRecord) -> None:

@@ -41,10 +41,16 @@ class LeaseDeadlines(Lifecycle[LeaseData]):
     @deadline
     def patience(self, context: Here) -> datetime | None:
         data = context.data
-        # The last resort is near: a lease of an earlier start is taken up again where nobody makes an OFFER.
-        if data.wanting is None or (context.state == "selecting" and data.previous is not None):
+        if data.wanting is None or (context.state == "selecting" and _ends_well_or_tells(data, data.wanting)):
             return None
         return data.wanting + PATIENCE
+
+
+def _ends_well_or_tells(data: LeaseData, wanting: datetime) -> bool:
+    """Does the end of selecting serve an owner who waits since `wanting`? It takes up the lease of an earlier start,
+    or it comes when patience ends anyway.
+    """
+    return data.previous is not None or (data.exchange is not None and data.exchange.began <= wanting)
 
 
 def resend(context: Here, exchange: Exchange) -> datetime | None:

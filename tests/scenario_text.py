@@ -1,0 +1,95 @@
+"""How a story's lines are read, and how effects and times are written beside them. Plays nothing."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+import attrs
+
+from zosfsm.fsm.explorer import START
+from zosfsm.fsm.journal import unstructured
+from zosfsm.fsm.lifecycle import Effect, Tell
+from zosfsm.fsm.loading import duration
+
+
+class Mismatch(AssertionError):
+    """A line of a story that the machines do not keep to, or that cannot be read."""
+
+
+def expect(holds: object, expected: str, found: str) -> None:
+    if not holds:
+        raise Mismatch(f"  expected: {expected}\n  found:    {found}")
+
+
+def lines(text: str) -> Iterable[tuple[int, str]]:
+    joined: list[tuple[int, str]] = []
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = re.sub(r"(^|\s)#.*", "", raw).rstrip()
+        if not line:
+            continue
+        if raw[0].isspace() and joined:
+            joined[-1] = (joined[-1][0], f"{joined[-1][1]} {line.strip()}")
+        else:
+            joined.append((number, line))
+    return joined
+
+
+def span(text: str) -> timedelta:
+    """`0 s`, `1.5 s`, `1 d 2 h`."""
+    parts = re.findall(r"([0-9.]+) ?(ms|s|min|h|d)\b", text)
+    return sum((duration(f"{number} {unit}") for number, unit in parts if float(number)), timedelta())
+
+
+def protected(text: str) -> str:
+    """JSON's own quotes are to survive the splitting into words."""
+    return re.sub(r"=([\[{]\S*)", lambda match: "=" + shlex.quote(match[1]), text)
+
+
+def causes(error: BaseException) -> Iterable[BaseException | str]:
+    for inner in getattr(error, "exceptions", ()):
+        where = next((str(note).split("@")[0].strip() for note in getattr(inner, "__notes__", ())), "")
+        yield from (f"{where}: {cause}" for cause in causes(inner))
+    if not hasattr(error, "exceptions"):
+        yield repr(error)
+
+
+def at(thing: Any, path: str) -> Any:
+    for name in path.split("."):
+        expect(hasattr(thing, name), f"a field of {type(thing).__name__}", name)
+        thing = getattr(thing, name)
+    return thing
+
+
+def called(effect: Effect) -> str:
+    return f"tell {effect.to} {effect.trigger}" if isinstance(effect, Tell) else type(effect).__name__
+
+
+def shown(effect: Effect) -> str:
+    subject = effect.data if isinstance(effect, Tell) else effect
+    if subject is None or not attrs.has(type(subject)):
+        return called(effect)
+    names = [each.name for each in attrs.fields(type(subject))]
+    return f"{called(effect)}({', '.join(f'{name}={text_of(getattr(subject, name))}' for name in names)})"
+
+
+def text_of(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, tuple | list):
+        return ",".join(text_of(item) for item in value)
+    if attrs.has(type(value)):
+        return unstructured(value)
+    return str(value)
+
+
+def spoken(at: datetime) -> str:
+    return f"{(at - START).total_seconds():g} s"
