@@ -185,8 +185,8 @@ def _event(story: Story, machine: str, trigger: str, text: str) -> Event:
     try:
         return Event(trigger, structured(json.dumps(fields), kind))
     except Exception as error:
-        causes = "; ".join(map(str, causes(error)))
-        raise Mismatch(f"  expected: data of {kind.__name__}\n  found:    {causes}") from error
+        found = "; ".join(map(str, causes(error)))
+        raise Mismatch(f"  expected: data of {kind.__name__}\n  found:    {found}") from error
 
 
 def _fields(story: Story, text: str, machine: str) -> dict[str, Any]:

@@ -22,11 +22,13 @@ class Mismatch(AssertionError):
 
 
 def expect(holds: object, expected: str, found: str) -> None:
+    """Mismatch unless it holds."""
     if not holds:
         raise Mismatch(f"  expected: {expected}\n  found:    {found}")
 
 
 def lines(text: str) -> Iterable[tuple[int, str]]:
+    """The lines that say something, each with its number; what begins with a space goes on with the line above."""
     joined: list[tuple[int, str]] = []
     for number, raw in enumerate(text.splitlines(), 1):
         line = re.sub(r"(^|\s)#.*", "", raw).rstrip()
@@ -51,6 +53,7 @@ def protected(text: str) -> str:
 
 
 def causes(error: BaseException) -> Iterable[BaseException | str]:
+    """What cattrs found wrong, without its layers."""
     for inner in getattr(error, "exceptions", ()):
         where = next((str(note).split("@")[0].strip() for note in getattr(inner, "__notes__", ())), "")
         yield from (f"{where}: {cause}" for cause in causes(inner))
@@ -59,6 +62,7 @@ def causes(error: BaseException) -> Iterable[BaseException | str]:
 
 
 def at(thing: Any, path: str) -> Any:
+    """A field of a field of a thing."""
     for name in path.split("."):
         expect(hasattr(thing, name), f"a field of {type(thing).__name__}", name)
         thing = getattr(thing, name)
@@ -66,10 +70,12 @@ def at(thing: Any, path: str) -> Any:
 
 
 def called(effect: Effect) -> str:
+    """How a story names an effect."""
     return f"tell {effect.to} {effect.trigger}" if isinstance(effect, Tell) else type(effect).__name__
 
 
 def shown(effect: Effect) -> str:
+    """An effect with all its fields."""
     subject = effect.data if isinstance(effect, Tell) else effect
     if subject is None or not attrs.has(type(subject)):
         return called(effect)
@@ -78,6 +84,7 @@ def shown(effect: Effect) -> str:
 
 
 def text_of(value: Any) -> str:
+    """A value as a story writes it."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Enum):
@@ -92,4 +99,5 @@ def text_of(value: Any) -> str:
 
 
 def spoken(at: datetime) -> str:
+    """A moment, since the story began."""
     return f"{(at - START).total_seconds():g} s"

@@ -71,7 +71,6 @@ HINTS: Hints = {
 
 PROMISES: Mapping[str, Callable[[Any], bool]] = {
     "connectivity.interface_usable": lambda report: report.lease is not None,
-    "polling.polled": lambda answer: all(one.reserve is not None or one.delete is not None for one in answer.requests),
 }
 
 

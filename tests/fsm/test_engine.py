@@ -366,6 +366,21 @@ def test_a_timer_that_the_file_has_lost_is_not_restored() -> None:
     assert again.next_deadline() == after(30)
 
 
+def test_a_replay_gives_an_event_the_reason_that_it_brought_and_no_other() -> None:
+    class Listening(Kettle):
+        @action
+        def count_look(self, context: Context[KettleData], event: Event) -> Change[KettleData]:
+            return Change(evolve(context.data, key=event.reason or "silence", next_look=None))
+
+    for reason, remembered in (("a whistle", "a whistle"), ("", "silence")):
+        journal: list[Record] = []
+        live, again = (Engine([(kettle(), Listening())], "seed", keep) for keep in (journal.append, [].append))
+        live.step(K, FILL, START)
+        live.step(K, Event("look", reason=reason), after(1))
+        again.replay(journal)
+        assert (live.instances[K].data.key, again.instances[K].data.key) == (remembered, remembered)
+
+
 MOVES = st.lists(
     st.tuples(
         st.sampled_from(["kettle:a", "kettle:b", "lamp"]),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from conftest import Ground
-from waiting import until
 
+from tests.lab.ground import Ground
+from tests.lab.waiting import until
 from zosfsm.kernel.links import Links
 from zosfsm.lab.build import build_ground, mac_of
 from zosfsm.lab.node_process import enter

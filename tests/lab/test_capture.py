@@ -6,9 +6,9 @@ import socket
 from ipaddress import IPv4Address
 
 import pytest
-from conftest import Ground
-from waiting import until
 
+from tests.lab.ground import Ground
+from tests.lab.waiting import until
 from zosfsm.kernel.links import Links
 from zosfsm.kernel.namespaces import entered
 from zosfsm.lab.build import mac_of

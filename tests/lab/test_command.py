@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import Ground
 
+from tests.lab.ground import Ground
 from zosfsm.cli.main import main
 from zosfsm.lab.place import Place
 

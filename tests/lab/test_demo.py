@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from waiting import until
 
+from tests.lab.waiting import until
 from zosfsm.lab.farm import traces
 from zosfsm.lab.place import Place
 

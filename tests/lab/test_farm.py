@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import Ground
-from waiting import until
 
+from tests.lab.ground import Ground
+from tests.lab.waiting import until
 from zosfsm.lab.errors import LabInUse
 from zosfsm.lab.farm import build_farm, faults, take_down, traces
 from zosfsm.lab.node_process import enter

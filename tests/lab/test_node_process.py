@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Ground
 
+from tests.lab.ground import Ground
 from zosfsm.lab.errors import LabError
 from zosfsm.lab.node_process import NodeStatus, enter, inside, living_holder, read_status
 from zosfsm.lab.processes import stop

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from waiting import until
 
+from tests.lab.waiting import until
 from zosfsm.lab.errors import LabError
 from zosfsm.lab.processes import ProcessIdentity, identify, inhabitants, is_alive, kill, spawn, stop
 

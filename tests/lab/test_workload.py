@@ -11,9 +11,9 @@ from ipaddress import IPv4Network
 
 import pytest
 from attrs import frozen
-from conftest import Ground
-from waiting import until
 
+from tests.lab.ground import Ground
+from tests.lab.waiting import until
 from zosfsm.lab.leaks import after_teardown, namespaces_of, open_doors, open_tunnel_ports, tunnel_processes
 from zosfsm.lab.node_process import enter
 from zosfsm.lab.probes import reachable_pairs, reaches_internet, reaches_workload, uplink_of, ways_in

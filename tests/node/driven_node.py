@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,12 @@ class DrivenNode:
         told = {"grid_url": "http://192.0.2.80:8080", "farm_id": FARM, "run_directory": run_directory, **changes}
         self.configuration = Configuration(**told)
         self.records: list[Record] = []
-        self.engine = Engine(MACHINES, "seed", self.records.append)
         self.file = StatusFile(self.configuration, self.now)
+        self.engine = Engine(MACHINES, "seed", self._journal)
+
+    def _journal(self, record: Record) -> None:
+        self.records.append(record)
+        self.file.count_transition()
 
     def hears(self, machine: str, trigger: str, data: object = None, reason: str = "") -> DrivenNode:
         """One event, and the status after it."""
@@ -93,7 +97,11 @@ class DrivenNode:
         return self.hears("connectivity", "cards_listed", CardsListed(cards))
 
     def is_leased(self, client: str, third: int, router: bool = True) -> DrivenNode:
-        """A DHCP server serves this client, of 192.0.<third>.0/24."""
+        """A DHCP server gives this client an address of 192.0.<third>.0/24, which nobody else has."""
+        return self.is_granted(client, third, router).hears(f"lease:{client}", "address_free")
+
+    def is_granted(self, client: str, third: int, router: bool = True) -> DrivenNode:
+        """The same, as far as the ACK; `router`: is one named?"""
         server = IPv4Address(f"192.0.{third}.1")
         for trigger in ("offer", "ack"):
             exchange = self.engine.instances[f"lease:{client}"].data.exchange
@@ -108,7 +116,22 @@ class DrivenNode:
                 server_mac="02:00:00:00:00:fe",
             )
             self.hears(f"lease:{client}", trigger, reply)
-        return self.hears(f"lease:{client}", "address_free")
+        return self
+
+    def is_renewed(self, client: str) -> DrivenNode:
+        """The server grants the same lease once more."""
+        data = self.engine.instances[f"lease:{client}"].data
+        held = data.lease
+        reply = Reply(
+            xid=data.exchange.xid,
+            server_identifier=held.server,
+            your_address=held.address.ip,
+            netmask=held.address.netmask,
+            routers=(held.router,),
+            name_servers=held.name_servers,
+            lease_seconds=3600,
+        )
+        return self.hears(f"lease:{client}", "ack", reply)
 
     def finds_an_uplink(self) -> DrivenNode:
         """eth0 has no carrier, eth1 gets no gateway, eth2 is good."""
@@ -127,7 +150,7 @@ class DrivenNode:
     def is_asked_for_a_network(self, reservation: str = "12", identifier: str = NETWORK_ID) -> DrivenNode:
         """A user's reservation comes in."""
         facts = reservation_facts(reservation, identifier)
-        return self.hears("polling", "polled", Polled(13, (Request(identifier, facts, None),)))
+        return self.hears("polling", "polled", Polled(13, (Request(identifier, facts),)))
 
     def builds_the_network(self, identifier: str = NETWORK_ID) -> DrivenNode:
         """Every step of the build succeeds."""
@@ -164,8 +187,3 @@ def reservation_facts(reservation: str, identifier: str) -> ReservationFacts:
             peers=(),
         ),
     )
-
-
-def interface(text: str) -> IPv4Interface:
-    """An address with its prefix length."""
-    return IPv4Interface(text)

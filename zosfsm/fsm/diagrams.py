@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from zosfsm.fsm.definition import RETRY, TIMEOUT, Kind, MachineDefinition, StateDefinition, Timer, TransitionDefinition
 
 # From this many states on, one note is drawn instead of as many arrows.
 MANY_SOURCES = 4
+ELSE = "else"
 
 KIND_SENTENCES: Mapping[Kind, str] = {
     Kind.STABLE: "may stay for ever",
@@ -77,26 +78,46 @@ class Picture:
     notes: tuple[Note, ...]
 
 
+@frozen
+class _Way:
+    """One transition from one of its sources."""
+
+    source: str
+    transition: TransitionDefinition
+    label: Label
+    by_time: bool
+
+    @property
+    def likeness(self) -> tuple[str | None, str, str, bool]:
+        """Ways that are alike are drawn as one where there are many. An `else` is like no condition at all."""
+        condition = self.label.condition.removeprefix(ELSE)
+        target = None if self.transition.target == self.source else self.transition.target
+        return target, self.label.trigger, condition, self.by_time
+
+
 def picture(machine: MachineDefinition) -> Picture:
     """What is to be drawn, in the order of the file."""
-    notes = {index: note for index, row in enumerate(machine.transitions) if (note := _note(machine, row))}
-    arrows: dict[tuple[str, str, bool], list[TransitionDefinition]] = {}
-    loops: dict[str, list[TransitionDefinition]] = {name: [] for name in machine.states}
-    for index, transition in enumerate(machine.transitions):
-        for source in transition.sources if index not in notes else ():
-            if transition.target in (None, source):
-                loops[source].append(transition)
-            else:
-                by_time = transition.trigger in machine.states[source].alarms
-                arrows.setdefault((source, str(transition.target), by_time), []).append(transition)
+    groups: dict[object, list[_Way]] = {}
+    for way in _ways(machine):
+        groups.setdefault(way.likeness, []).append(way)
+    many = {likeness for likeness, ways in groups.items() if len(ways) >= MANY_SOURCES}
+    arrows: dict[tuple[str, str, bool], list[_Way]] = {}
+    loops: dict[str, list[_Way]] = {name: [] for name in machine.states}
+    for way in _ways(machine):
+        if way.likeness in many:
+            continue
+        if way.transition.target in (None, way.source):
+            loops[way.source].append(way)
+        else:
+            arrows.setdefault((way.source, str(way.transition.target), way.by_time), []).append(way)
     return Picture(
         machine,
         tuple(
-            Arrow(source, target, by_time, tuple(_label(machine, row, source) for row in _telling(rows)))
-            for (source, target, by_time), rows in arrows.items()
+            Arrow(source, target, by_time, tuple(way.label for way in _telling(ways)))
+            for (source, target, by_time), ways in arrows.items()
         ),
-        {name: tuple(_loops(machine, rows, name)) for name, rows in loops.items()},
-        tuple(notes.values()),
+        {name: tuple(_loops(ways)) for name, ways in loops.items()},
+        tuple(_note(machine, groups[likeness]) for likeness in groups if likeness in many),
     )
 
 
@@ -114,33 +135,41 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _note(machine: MachineDefinition, transition: TransitionDefinition) -> Note | None:
-    sources = transition.sources
-    labels = {_label(machine, transition, source) for source in sources}
-    kinds = {transition.trigger in machine.states[source].alarms for source in sources}
-    if len(sources) < MANY_SOURCES or len({label.trigger for label in labels}) > 1 or len(kinds) > 1:
-        return None
+def _ways(machine: MachineDefinition) -> Iterable[_Way]:
+    for transition in machine.transitions:
+        for source in transition.sources:
+            by_time = transition.trigger in machine.states[source].alarms
+            yield _Way(source, transition, _label(machine, transition, source), by_time)
+
+
+def _note(machine: MachineDefinition, ways: list[_Way]) -> Note:
+    sources = {way.source for way in ways}
     living = [state.name for state in machine.states.values() if state.kind is not Kind.FINAL]
-    label = _label(machine, transition, sources[0])
-    others = tuple(name for name in living if name not in sources)
-    return Note(transition.target, kinds.pop(), label, sources, others)
+    label = next((way.label for way in ways if way.label.condition), ways[0].label)
+    return Note(
+        ways[0].likeness[0],
+        ways[0].by_time,
+        label,
+        tuple(name for name in living if name in sources),
+        tuple(name for name in living if name not in sources),
+    )
 
 
-def _telling(rows: list[TransitionDefinition]) -> Iterable[TransitionDefinition]:
+def _telling(ways: list[_Way]) -> Iterable[_Way]:
     """Without those that say no more: `a if x and y` beside `a if x` with the same target."""
-    for row in rows:
-        wider = (other for other in rows if other.trigger == row.trigger and set(other.guards) < set(row.guards))
-        if not any(wider):
-            yield row
+    for way in ways:
+        row = way.transition
+        wider = [other for other in ways if other.transition.trigger == row.trigger]
+        if not any(set(other.transition.guards) < set(row.guards) for other in wider):
+            yield way
 
 
-def _loops(machine: MachineDefinition, rows: list[TransitionDefinition], state: str) -> Iterable[Label]:
+def _loops(ways: list[_Way]) -> Iterable[Label]:
     """Each trigger once, without its conditions: there is little room in a state."""
-    triggers: dict[str, TransitionDefinition] = {}
-    for row in rows:
-        triggers.setdefault(row.trigger, row)
-    for row in triggers.values():
-        yield Label(_when(machine.states[state], row.trigger), "", row.sentence)
+    labels: dict[str, Label] = {}
+    for way in ways:
+        labels.setdefault(way.label.trigger, evolve(way.label, condition=""))
+    return labels.values()
 
 
 def _label(machine: MachineDefinition, transition: TransitionDefinition, source: str) -> Label:
@@ -152,7 +181,7 @@ def _condition(machine: MachineDefinition, transition: TransitionDefinition, sou
     if transition.guards:
         return "if " + " and ".join(words(guard) for guard in transition.guards)
     rivals = [row for row in machine.leaving(source) if row.trigger == transition.trigger]
-    return "else" if len(rivals) > 1 else ""
+    return ELSE if len(rivals) > 1 else ""
 
 
 def _when(state: StateDefinition, trigger: str) -> str:

@@ -280,12 +280,13 @@ def _record(instance: Instance, delivery: Delivery) -> Record:
         attempt=instance.attempt,
         reason=instance.reason,
         data=data,
+        said=event.reason,
     )
 
 
 def _event(runner: Runner, record: Record) -> Event:
     payload = runner.lifecycle.payloads.get(record.trigger, type(None))
     try:
-        return Event(record.trigger, structured(record.data, payload), record.reason)
+        return Event(record.trigger, structured(record.data, payload), record.said)
     except Exception as error:
         raise LifecycleError(f"{record.machine}: the journal's {record.trigger} cannot be read: {error}") from error

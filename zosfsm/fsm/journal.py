@@ -19,7 +19,10 @@ from attrs import frozen
 
 @frozen
 class Record:
-    """One transition. `data` is the event's data as JSON text; `target` equals `source` where it stayed."""
+    """One transition. `data` is the event's data as JSON text; `target` equals `source` where it stayed.
+
+    `reason` is the machine's, for readers; `said` is the reason that the event brought with it, for a replay.
+    """
 
     at: datetime
     machine: str
@@ -29,6 +32,7 @@ class Record:
     attempt: int
     reason: str
     data: str = "null"
+    said: str = ""
 
 
 Journal = Callable[[Record], None]

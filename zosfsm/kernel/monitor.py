@@ -2,6 +2,8 @@
 
 Notifications and the dumps that begin and repair the picture arrive on one socket, so that their order is the kernel's.
 When the kernel had to drop notifications (ENOBUFS), everything is read again and only real differences are told.
+pyroute2 writes and reads the messages; the socket is ours, because its AsyncIPRoute raises ENOBUFS for ever after the
+first time, queues dumps apart from notifications, and does not ask who sent a message.
 """
 
 from __future__ import annotations
@@ -10,32 +12,20 @@ import asyncio
 import errno
 import logging
 import socket
-import struct
 from collections.abc import Callable
 
 from attrs import define, evolve, field, frozen
+from pyroute2.netlink import NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, nlmsg
+from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTMGRP_LINK
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 from zosfsm.kernel.errors import KernelError, attempting, reason
+from zosfsm.kernel.links import link_from
 from zosfsm.kernel.namespaces import entered
+from zosfsm.kernel.netlink import SKIP_STATISTICS, Message
 
 _log = logging.getLogger(__name__)
-
-# linux/netlink.h, linux/rtnetlink.h, linux/if_link.h, netdevice(7)
-_RTMGRP_LINK = 1
-_ERROR, _DONE = 2, 3
-_NEW_LINK, _DELETED_LINK, _GET_LINK = 16, 17, 18
-_REQUEST, _DUMP = 0x1, 0x300
-_DUMP_INTERRUPTED = 0x10
-_IFLA_ADDRESS, _IFLA_NAME, _IFLA_EXTENSION_MASK = 1, 3, 29
-_SKIP_STATISTICS = 1 << 3
-_UP, _LOWER_UP = 0x1, 0x10000
-_ATTRIBUTE_TYPE = 0x3FFF
-
-_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
-_LINK = struct.Struct("=BxHiII")  # family, type, index, flags, change
-_ATTRIBUTE = struct.Struct("=HH")  # length, type
-_WORD = struct.Struct("=I")
-_NUMBER = struct.Struct("=i")
 
 _RECEIVE_BYTES = 1 << 16
 _BUFFER_BYTES = 1 << 20
@@ -74,6 +64,7 @@ class LinkMonitor:
         self._sequence = 0
         self._port = 0
         self._dump: _Dump | None = None
+        self._marshal = _Marshal()
 
     async def start(self, callback: Callable[[LinkChange], None]) -> None:
         """Return once every link that is there was told to `callback`."""
@@ -153,25 +144,19 @@ class LinkMonitor:
         self._ask()
 
     def _take(self, data: bytes) -> None:
-        offset = 0
-        while offset + _HEADER.size <= len(data):
-            length, kind, flags, sequence, port = _HEADER.unpack_from(data, offset)
-            if length < _HEADER.size or offset + length > len(data):
-                _log.warning("link monitor got a message that ends too early")
-                return
+        for message in self._marshal.parse(data):
+            header = message["header"]
             # A notification carries the sequence and port of whoever caused the change, so both must be ours.
-            answered = self._dump if (sequence, port) == (self._sequence, self._port) else None
-            if answered is not None and flags & _DUMP_INTERRUPTED:
+            ours = (header["sequence_number"], header["pid"]) == (self._sequence, self._port)
+            answered = self._dump if ours else None
+            if answered is not None and header["flags"] & NLM_F_DUMP_INTR:
                 answered.stale = True
-            self._message(kind, answered, data[offset + _HEADER.size : offset + length])
-            offset += _aligned(length)
+            if header["type"] not in (NLMSG_DONE, NLMSG_ERROR):
+                self._note(_change(message), answered)
+            elif answered is not None:
+                self._end(answered, message["error"])
 
-    def _message(self, kind: int, answered: _Dump | None, body: bytes) -> None:
-        if kind in (_DONE, _ERROR):
-            if answered is not None:
-                self._end(answered, _NUMBER.unpack_from(body)[0] if len(body) >= _NUMBER.size else 0)
-            return
-        change = _change(kind, body)
+    def _note(self, change: LinkChange | None, answered: _Dump | None) -> None:
         if change is None:
             return
         if answered is not None:
@@ -228,11 +213,23 @@ class _Dump:
     stale: bool = False
 
 
+class _Done(nlmsg):  # type: ignore[misc]
+    """The end of a dump, with the reason where that is an error (a negative errno)."""
+
+    fields = (("error", "i"),)
+
+
+class _Marshal(MarshalRtnl):
+    """pyroute2's reading of rtnetlink, which leaves out what the end of a dump says."""
+
+    msg_map = MarshalRtnl.msg_map | {NLMSG_DONE: _Done}
+
+
 def _open(buffer_bytes: int) -> socket.socket:
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
-        opened.bind((0, _RTMGRP_LINK))
+        opened.bind((0, RTMGRP_LINK))
     except OSError:
         opened.close()
         raise
@@ -240,43 +237,20 @@ def _open(buffer_bytes: int) -> socket.socket:
 
 
 def _dump_request(sequence: int) -> bytes:
-    attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + _WORD.size, _IFLA_EXTENSION_MASK) + _WORD.pack(_SKIP_STATISTICS)
-    body = _LINK.pack(0, 0, 0, 0, 0) + attribute
-    return _HEADER.pack(_HEADER.size + len(body), _GET_LINK, _REQUEST | _DUMP, sequence, 0) + body
+    request = ifinfmsg()
+    request["header"].update(type=RTM_GETLINK, flags=NLM_F_REQUEST | NLM_F_DUMP, sequence_number=sequence)
+    request["attrs"] = [("IFLA_EXT_MASK", SKIP_STATISTICS)]
+    request.encode()
+    return bytes(request.data)
 
 
-def _change(kind: int, body: bytes) -> LinkChange | None:
-    if kind not in (_NEW_LINK, _DELETED_LINK) or len(body) < _LINK.size:
-        return None
-    family, _, index, flags, _ = _LINK.unpack_from(body)
+def _change(message: Message) -> LinkChange | None:
+    kind = message["header"]["type"]
     # A bridge tells about its ports in the family AF_BRIDGE, where "deleted" means only that a port left the bridge.
-    if family != socket.AF_UNSPEC:
+    if kind not in (RTM_NEWLINK, RTM_DELLINK) or message["family"] != socket.AF_UNSPEC:
         return None
-    attributes = _attributes(body[_LINK.size :])
-    return LinkChange(
-        name=attributes.get(_IFLA_NAME, b"").rstrip(b"\0").decode("utf-8", "replace"),
-        index=index,
-        present=kind == _NEW_LINK,
-        up=bool(flags & _UP),
-        carrier=bool(flags & _LOWER_UP),
-        mac=attributes.get(_IFLA_ADDRESS, b"").hex(":"),
-    )
-
-
-def _attributes(data: bytes) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    offset = 0
-    while offset + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if length < _ATTRIBUTE.size:
-            break
-        found[kind & _ATTRIBUTE_TYPE] = data[offset + _ATTRIBUTE.size : offset + length]
-        offset += _aligned(length)
-    return found
-
-
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3
+    link = link_from(message)
+    return LinkChange(link.name, link.index, kind == RTM_NEWLINK, link.up, link.carrier, link.mac)
 
 
 def _ignore(_: LinkChange) -> None:

@@ -24,7 +24,7 @@ Message = Any  # a decoded netlink message of pyroute2, which has no types
 
 _DUMP_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR of linux/netlink.h
 _DUMP_ATTEMPTS = 20
-_SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h
+SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h
 
 
 class NetlinkSession:
@@ -59,7 +59,7 @@ class NetlinkSession:
         check_link_name(name)
         with attempting_netlink(f"look up link {name}{self._where()}"):
             try:
-                return self._route().link("get", ifname=name, ext_mask=_SKIP_STATISTICS)[0]
+                return self._route().link("get", ifname=name, ext_mask=SKIP_STATISTICS)[0]
             except NetlinkError as error:
                 if error.code == errno.ENODEV:
                     return None

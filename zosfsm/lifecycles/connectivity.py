@@ -25,13 +25,14 @@ from zosfsm.fsm.lifecycle import (
     no,
     yes,
 )
+from zosfsm.lifecycles.dmz import WayOut
 from zosfsm.lifecycles.interface import Adopted, InterfaceReport, LinkSeen, Selected
 from zosfsm.lifecycles.lease_terms import Lease
 
 BRIDGE = "zos"
 RECHECK = timedelta(seconds=60)
 RECHECK_AFTER_SILENCE = timedelta(seconds=5)
-LONG_SILENCE_ATTEMPTS = 5
+LONG_SILENCE_CHECKS = 5
 
 
 class Standing(Enum):
@@ -44,11 +45,12 @@ class Standing(Enum):
 
 @frozen
 class Card:
-    """One network card as the kernel lists it."""
+    """One network card as the kernel lists it; `in_bridge` where an earlier start has left it in the bridge."""
 
     name: str
     mac: str
     carrier: bool
+    in_bridge: bool = False
 
 
 @frozen
@@ -79,7 +81,10 @@ class Uplink:
 
 @frozen
 class ConnectivityData:
-    """`current` is the card under test or in use; `candidates` are in the order in which they are tried."""
+    """`current` is the card under test or in use; `candidates` are in the order in which they are tried.
+
+    `silences` counts the checks in a row that the grid did not answer through the present uplink.
+    """
 
     candidates: tuple[Candidate, ...] = ()
     current: str = ""
@@ -184,11 +189,35 @@ class Connectivity(Lifecycle[ConnectivityData]):
         return yes(f"carrier on {', '.join(plugged)}")
 
     @guard
-    def was_being_probed(self, context: Here, event: Event) -> Verdict:
+    def a_card_is_in_the_bridge(self, context: Here, event: Event) -> Verdict:
+        assert isinstance(event.data, CardsListed)
+        left = [card.name for card in event.data.cards if card.in_bridge]
+        if left:
+            return yes(f"{', '.join(left)} is in the bridge {BRIDGE} already, where DHCP would not reach it")
+        return no("the bridge holds no card")
+
+    @guard
+    def is_the_current_card(self, context: Here, event: Event) -> Verdict:
         link = _report(event).link
         if link == context.data.current:
-            return yes(f"{link} was being tried")
-        return no(f"{link} was not being tried")
+            return yes(f"{link} is the card that the node relies on")
+        return no(f"{link} is not in use")
+
+    @guard
+    def was_not_being_probed(self, context: Here, event: Event) -> Verdict:
+        link = _report(event).link
+        if link == context.data.current:
+            return no(f"{link} was being tried")
+        return yes(f"{link} was not being tried")
+
+    @guard
+    def offers_a_way_out(self, context: Here, event: Event) -> Verdict:
+        report = _report(event)
+        if report.link != context.data.current:
+            return no(f"{report.link} was not being tried")
+        if report.lease is None:
+            return no(f"{report.link} has no lease")
+        return yes(f"{report.link} has {report.lease.address} and a gateway that answers")
 
     @guard
     def another_card_is_left(self, context: Here, event: Event) -> Verdict:
@@ -216,9 +245,10 @@ class Connectivity(Lifecycle[ConnectivityData]):
 
     @guard
     def silent_for_long(self, context: Here, event: Event) -> Verdict:
-        if context.attempt >= LONG_SILENCE_ATTEMPTS:
-            return yes(f"{context.attempt} checks in a row failed")
-        return no(event.reason or f"{context.attempt} checks in a row failed")
+        failed = context.data.silences + 1
+        if failed >= LONG_SILENCE_CHECKS:
+            return yes(f"{failed} checks in a row failed")
+        return no(event.reason or f"{failed} checks in a row failed")
 
     @guard
     def silent_before(self, context: Here, event: Event) -> Verdict:
@@ -287,10 +317,8 @@ class Connectivity(Lifecycle[ConnectivityData]):
     def set_current_aside(self, context: Here, event: Event) -> Next:
         link = context.data.current
         report = InterfaceReport(link, "", None, _without_link(link, event.reason) or "it came to no end in time")
-        return Change(
-            _standing(context.data, report, Standing.FAILED),
-            (Tell(f"interface:{link}", "reject", None, report.reason),),
-        )
+        data = evolve(context.data, candidates=_failures(context.data, report))
+        return Change(data, (Tell(f"interface:{link}", "reject", None, report.reason),))
 
     @action
     def give_all_another_chance(self, context: Here, event: Event) -> Next:
@@ -306,14 +334,13 @@ class Connectivity(Lifecycle[ConnectivityData]):
     @action
     def probe_next(self, context: Here, event: Event) -> Next:
         ready = [candidate.name for candidate in context.data.candidates if candidate.standing is Standing.READY]
-        return Change(
-            evolve(context.data, current=ready[0]), (Tell(f"interface:{ready[0]}", "probe", None, "its turn"),)
-        )
+        told = Tell(f"interface:{ready[0]}", "probe", None, "its turn")
+        return Change(evolve(context.data, current=ready[0]), (told,))
 
     @action
     def remember_uplink(self, context: Here, event: Event) -> Next:
         report = _report(event)
-        assert report.lease is not None
+        assert report.lease is not None  # offers_a_way_out has seen it
         uplink = Uplink(report.link, report.mac, report.lease)
         return Change(evolve(context.data, current=report.link, uplink=uplink))
 
@@ -361,8 +388,12 @@ class Connectivity(Lifecycle[ConnectivityData]):
 
     @action
     def announce_online(self, context: Here, event: Event) -> Next:
-        told = ("registration", "delivery", "dmz")
-        return Change(context.data, tuple(Tell(name, "connected", None, "the grid answers") for name in told))
+        told = tuple(Tell(name, "connected", None, "the grid answers") for name in ("registration", "delivery"))
+        return Change(context.data, (*told, *_way_out(context.data)))
+
+    @action
+    def announce_way_out(self, context: Here, event: Event) -> Next:
+        return Change(context.data, _way_out(context.data))
 
     @action
     def announce_offline(self, context: Here, event: Event) -> Next:
@@ -411,6 +442,14 @@ def _standing(data: ConnectivityData, report: InterfaceReport, standing: Standin
     others = [candidate for candidate in data.candidates if candidate.name != report.link]
     changed = Candidate(report.link, standing, report.reason or standing.value)
     return evolve(data, candidates=tuple(sorted((*others, changed), key=lambda candidate: candidate.name)))
+
+
+def _way_out(data: ConnectivityData) -> tuple[Effect, ...]:
+    """What the DMZ must know of the uplink: behind another card or in another network its lease is worth nothing."""
+    uplink = data.uplink
+    if uplink is None:
+        return ()
+    return (Tell("dmz", "connected", WayOut(uplink.link, uplink.lease.address.network), "the grid answers"),)
 
 
 def _without_link(link: str, reason: str) -> str:

@@ -96,6 +96,9 @@ class Delivery(Lifecycle[DeliveryData]):
     @action
     def keep(self, context: Here, event: Event) -> Next:
         assert isinstance(event.data, Outcome)
+        # The grid repeats a wish for deletion until it hears of it: the same word once is enough.
+        if any(_is_the_same_word(event.data, waiting) for waiting in context.data.outbox):
+            return Change(context.data)
         return Change(evolve(context.data, outbox=(*context.data.outbox, event.data)))
 
     @action
@@ -117,6 +120,10 @@ class Delivery(Lifecycle[DeliveryData]):
     @action
     def announce_doubt(self, context: Here, event: Event) -> Next:
         return Change(context.data, (Tell("connectivity", "doubt", None, event.reason),))
+
+
+def _is_the_same_word(one: Outcome, other: Outcome) -> bool:
+    return (one.reservation_id, one.fate, one.error) == (other.reservation_id, other.fate, other.error)
 
 
 def _struck_out(context: Here, event: Event) -> tuple[Outcome, ...]:

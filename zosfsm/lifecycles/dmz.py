@@ -7,7 +7,7 @@ from types import NoneType
 
 from attrs import evolve, frozen
 
-from zosfsm.fsm.lifecycle import Change, Context, Effect, Event, Lifecycle, Tell, action
+from zosfsm.fsm.lifecycle import Change, Context, Effect, Event, Lifecycle, Tell, Verdict, action, guard, no, yes
 from zosfsm.lifecycles.lease_data import Leased, LeaseLost, LeaseStart, NoLease
 from zosfsm.lifecycles.lease_terms import Lease
 
@@ -23,11 +23,20 @@ class DmzBuilt:
 
 
 @frozen
+class WayOut:
+    """The uplink behind which the DMZ is: its card, and the farmer's network that the card leads to."""
+
+    link: str
+    network: IPv4Network
+
+
+@frozen
 class DmzData:
-    """The lease outlives restarts: it is asked for again first."""
+    """The lease outlives restarts: it is asked for again first, behind the same uplink."""
 
     mac: str = ""
     lease: Lease | None = None
+    way_out: WayOut | None = None
 
 
 @frozen
@@ -58,11 +67,12 @@ class Dmz(Lifecycle[DmzData]):
     data_type = DmzData
     payloads = {
         "start": NoneType,
-        "connected": NoneType,
+        "connected": WayOut,
         "built": DmzBuilt,
         "step_failed": NoneType,
         "leased": Leased,
         "lease_changed": Leased,
+        "lease_renewed": Leased,
         "lease_lost": LeaseLost,
         "no_lease": NoLease,
         "secured": NoneType,
@@ -72,6 +82,19 @@ class Dmz(Lifecycle[DmzData]):
 
     def initial(self, key: str) -> DmzData:
         return DmzData()
+
+    @guard
+    def way_out_is_another(self, context: Here, event: Event) -> Verdict:
+        found, known = _way_out(event), context.data.way_out
+        if known is None or known == found:
+            return no(f"the uplink is {found.link} in {found.network}, as before")
+        return yes(f"the uplink was {known.link} in {known.network} and is {found.link} in {found.network} now")
+
+    @action
+    def remember_way_out(self, context: Here, event: Event) -> Next:
+        found = _way_out(event)
+        lease = context.data.lease if context.data.way_out in (None, found) else None
+        return Change(evolve(context.data, way_out=found, lease=lease))
 
     @action
     def build(self, context: Here, event: Event) -> Next:
@@ -108,3 +131,8 @@ class Dmz(Lifecycle[DmzData]):
     @action
     def remove(self, context: Here, event: Event) -> Next:
         return Change(context.data, (RemoveDmz(),))
+
+
+def _way_out(event: Event) -> WayOut:
+    assert isinstance(event.data, WayOut)
+    return event.data

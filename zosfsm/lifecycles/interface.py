@@ -91,6 +91,7 @@ class Interface(Lifecycle[InterfaceData]):
         "adopt": Adopted,
         "leased": Leased,
         "lease_changed": Leased,
+        "lease_renewed": Leased,
         "lease_lost": LeaseLost,
         "no_lease": NoLease,
         "gateway_answers": GatewayFound,

@@ -39,8 +39,7 @@ class Request:
     """One thing that the grid wants: `resource` is the key of the machine that it concerns."""
 
     resource: str
-    reserve: ReservationFacts | None
-    delete: DeleteAsked | None
+    wish: ReservationFacts | DeleteAsked
 
 
 @frozen
@@ -138,6 +137,6 @@ def _pause(answered_after: timedelta, empty_answers: int) -> timedelta:
 
 def _tell(request: Request) -> Tell:
     name = f"resource:{request.resource}"
-    if request.delete is not None:
-        return Tell(name, "delete", request.delete, "the user wants it gone")
-    return Tell(name, "reserve", request.reserve, "the user reserves it")
+    if isinstance(request.wish, DeleteAsked):
+        return Tell(name, "delete", request.wish, "the user wants it gone")
+    return Tell(name, "reserve", request.wish, "the user reserves it")

@@ -88,7 +88,11 @@ class Place:
 
 @frozen
 class ResourceData:
-    """`current` is what the kernel has, `wanted` what is being worked on, `queued` what comes after that."""
+    """`current` is what the kernel has, `wanted` what is being worked on, `queued` what comes after that.
+
+    `seen` are the reservations that were dealt with, `deletions` those of which the grid is to be told that they are
+    gone, once they are.
+    """
 
     current: ReservationFacts | None = None
     wanted: ReservationFacts | None = None
@@ -189,8 +193,11 @@ class Resource(Lifecycle[ResourceData]):
     @guard
     def is_news(self, context: Here, event: Event) -> Verdict:
         facts = _facts(event)
+        queued = context.data.queued
         if facts.reservation_id in context.data.seen:
             return no(f"reservation {facts.reservation_id} was dealt with already")
+        if queued is not None and queued.reservation_id == facts.reservation_id:
+            return no(f"reservation {facts.reservation_id} waits for its turn already")
         return yes(f"reservation {facts.reservation_id} is new")
 
     @guard
@@ -237,6 +244,22 @@ class Resource(Lifecycle[ResourceData]):
         later = present.reservation_id if present else "none"
         return no(f"reservation {asked} is not the present one, which is {later}")
 
+    @guard
+    def is_the_version_before(self, context: Here, event: Event) -> Verdict:
+        asked, current = _asked(event).reservation_id, context.data.current
+        if current is not None and current.reservation_id == asked:
+            return yes(f"reservation {asked} is being replaced, and would be put back if that failed")
+        return no(f"reservation {asked} is not the one that is being replaced")
+
+    @guard
+    def version_before_is_wanted(self, context: Here, event: Event) -> Verdict:
+        current = context.data.current
+        if current is None:
+            return no("there is no version before")
+        if current.reservation_id in [asked.reservation_id for asked in context.data.deletions]:
+            return no(f"the version before, reservation {current.reservation_id}, was deleted meanwhile")
+        return yes(f"the version before, reservation {current.reservation_id}, is still wanted")
+
     @deadline
     def expiry(self, context: Here) -> datetime | None:
         present = context.data.present
@@ -250,12 +273,12 @@ class Resource(Lifecycle[ResourceData]):
     @action
     def queue(self, context: Here, event: Event) -> Next:
         facts, overtaken = _facts(event), context.data.queued
-        effects: tuple[Effect, ...] = ()
-        if overtaken is not None:
-            error = f"replaced by reservation {facts.reservation_id} before it was begun"
-            outcome = Outcome(overtaken.reservation_id, overtaken.workload, Fate.REFUSED, context.now, error)
-            effects = (_to_delivery(outcome),)
-        return Change(evolve(context.data, queued=facts), effects)
+        data = evolve(context.data, queued=facts)
+        if overtaken is None:
+            return Change(data)
+        error = f"replaced by reservation {facts.reservation_id} before it was begun"
+        outcome = Outcome(overtaken.reservation_id, overtaken.workload, Fate.REFUSED, context.now, error)
+        return Change(evolve(data, seen=_seen(context, overtaken)), (_to_delivery(outcome),))
 
     @action
     def forget_queue(self, context: Here, event: Event) -> Next:
@@ -311,7 +334,7 @@ class Resource(Lifecycle[ResourceData]):
 
     @action
     def remember_fault(self, context: Here, event: Event) -> Next:
-        fault = event.reason or f"{context.state} came to no end in time"
+        fault = event.reason or "it came to no end in time"
         return Change(evolve(context.data, fault=f"{context.state}: {fault}"))
 
     @action
@@ -319,7 +342,9 @@ class Resource(Lifecycle[ResourceData]):
         wanted = context.data.wanted
         assert wanted is not None
         outcome = Outcome(wanted.reservation_id, wanted.workload, Fate.SERVED, context.now)
-        return Change(evolve(context.data, current=wanted, wanted=None), (_to_delivery(outcome),))
+        replaced = tuple(_to_delivery(_deleted(asked, context.now)) for asked in context.data.deletions)
+        data = evolve(context.data, current=wanted, wanted=None, deletions=())
+        return Change(data, (_to_delivery(outcome), *replaced))
 
     @action
     def report_failure(self, context: Here, event: Event) -> Next:
@@ -327,7 +352,7 @@ class Resource(Lifecycle[ResourceData]):
         assert wanted is not None
         outcome = Outcome(wanted.reservation_id, wanted.workload, Fate.REFUSED, context.now, context.data.fault)
         # A first build that failed has no version to go back to: what was wanted still says when it expires.
-        data = evolve(context.data, wanted=None) if context.data.current else context.data
+        data = evolve(context.data, wanted=None) if context.data.current else evolve(context.data, place=None)
         return Change(data, (_to_delivery(outcome),))
 
     @action
@@ -341,24 +366,18 @@ class Resource(Lifecycle[ResourceData]):
 
     @action
     def remember_deletion(self, context: Here, event: Event) -> Next:
-        asked = _asked(event)
-        if asked in context.data.deletions:
-            return Change(context.data)
-        return Change(evolve(context.data, deletions=(*context.data.deletions, asked)))
+        return Change(_to_be_deleted(context.data, _asked(event)))
 
     @action
     def remember_expiry(self, context: Here, event: Event) -> Next:
         present = context.data.present
         assert present is not None
-        return Change(evolve(context.data, deletions=(DeleteAsked(present.reservation_id, present.workload),)))
+        return Change(_to_be_deleted(context.data, DeleteAsked(present.reservation_id, present.workload)))
 
     @action
     def report_deleted(self, context: Here, event: Event) -> Next:
         asked = _asked(event)
-        queued = context.data.queued
-        if queued is not None and queued.reservation_id == asked.reservation_id:
-            queued = None
-        return Change(evolve(context.data, queued=queued), (_to_delivery(_deleted(asked, context.now)),))
+        return Change(_without_queued(context.data, asked), (_to_delivery(_deleted(asked, context.now)),))
 
     @action
     def report_removed(self, context: Here, event: Event) -> Next:
@@ -408,6 +427,18 @@ def _wanted_network(context: Here) -> NetworkFacts:
 def _place(context: Here) -> Place:
     assert context.data.place is not None
     return context.data.place
+
+
+def _to_be_deleted(data: ResourceData, asked: DeleteAsked) -> ResourceData:
+    deletions = data.deletions if asked in data.deletions else (*data.deletions, asked)
+    return evolve(_without_queued(data, asked), deletions=deletions)
+
+
+def _without_queued(data: ResourceData, asked: DeleteAsked) -> ResourceData:
+    """What was reserved anew and deleted before its turn came must not follow."""
+    if data.queued is None or data.queued.reservation_id != asked.reservation_id:
+        return data
+    return evolve(data, queued=None)
 
 
 def _to_delivery(outcome: Outcome) -> Tell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from enum import Enum
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -63,7 +64,7 @@ def _first_values(words: list[str]) -> dict[str, str]:
 def _mode(values: dict[str, str], complaints: list[str]) -> RunMode:
     text = values.get("runmode", RunMode.PRODUCTION.value)
     if text not in [mode.value for mode in RunMode]:
-        complaints.append(f"runmode= is dev, test or prod, found {text!r}; the node runs as prod")
+        complaints.append(f"runmode= is dev, test or prod, found {text[:40]!r}; the node runs as prod")
         return RunMode.PRODUCTION
     return RunMode(text)
 
@@ -85,4 +86,18 @@ def _grid_url(values: dict[str, str], mode: RunMode, complaints: list[str]) -> s
     if mode is not RunMode.DEVELOPMENT:
         complaints.append(f"bcdb= is heeded with runmode=dev only, found it with runmode={mode.value}; it is ignored")
         return ""
+    if not is_grid_url(url):
+        complaints.append(f"bcdb= is a URL such as http://192.0.2.1:8080, found {url[:80]!r}; it is ignored")
+        return ""
     return url
+
+
+def is_grid_url(text: str) -> bool:
+    """Can a grid database be at this address?"""
+    try:
+        parts = urlsplit(text)
+        has_place = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    is_plain = not (parts.username or parts.password or parts.query or parts.fragment)
+    return has_place and is_plain and text.isascii() and text.isprintable() and " " not in text

@@ -5,16 +5,16 @@ Strongest first: the environment variable ZOS_BCDB_URL, the kernel command line,
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import cattrs
 from attrs import field, frozen
 
-from zosfsm.node.command_line import parse
+from zosfsm.node.command_line import LARGEST_FARM_ID, is_grid_url, parse
 
 STATE_DIRECTORY = Path("/var/lib/zosfsm")
 RUN_DIRECTORY = Path("/run/zosfsm")
@@ -78,7 +78,13 @@ def configure(
 
 
 def _kernel_command_line() -> str:
-    return KERNEL_COMMAND_LINE.read_text(encoding="utf-8", errors="replace")
+    try:
+        return KERNEL_COMMAND_LINE.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ConfigurationInvalid(
+            f"expected the kernel command line in {KERNEL_COMMAND_LINE}, found: {error.strerror}; "
+            "give it with --cmdline"
+        ) from error
 
 
 def _read(file: Path | None) -> _File:
@@ -86,17 +92,36 @@ def _read(file: Path | None) -> _File:
         return _File()
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
-        return cattrs.Converter(forbid_extra_keys=True).structure(table, _File)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        written = _CONVERTER.structure(table, _File)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigurationInvalid(f"{file} cannot be read as TOML: {error}") from error
     except cattrs.BaseValidationError as error:
         raise ConfigurationInvalid(f"{file}: {'; '.join(cattrs.transform_error(error))}") from error
+    if not 0 <= written.farm_id <= LARGEST_FARM_ID:
+        raise ConfigurationInvalid(f"{file}: farm_id is a whole number from 0 on, found {written.farm_id}")
+    return written
 
 
 def _checked_url(url: str) -> str:
-    if not url:
-        return ""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationInvalid(f"the grid's address is a URL such as http://192.0.2.1:8080, found {url!r}")
+    if url and not is_grid_url(url):
+        raise ConfigurationInvalid(f"the grid's address is a URL such as http://192.0.2.1:8080, found {url[:80]!r}")
     return url.rstrip("/")
+
+
+def _exactly(value: object, kind: type) -> object:
+    """A number written as text, or true for 1, is a slip of the pen that nobody would notice."""
+    if type(value) is not kind:
+        raise TypeError(f"expected {kind.__name__}, found {value!r}")
+    return value
+
+
+def _finite(value: object, _kind: type) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"expected a number, found {value!r}")
+    return float(value)
+
+
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+_CONVERTER.register_structure_hook(str, _exactly)
+_CONVERTER.register_structure_hook(int, _exactly)
+_CONVERTER.register_structure_hook(float, _finite)

@@ -17,8 +17,17 @@ from zosfsm.fsm.lifecycle import Effect, Event
 
 Handler = Callable[[Emission], Awaitable[Event | None]]
 Report = Callable[[str, Event], None]
+Failure = Callable[[str], Event]
+"""From a reason to the event with which a machine hears that one of its effects failed."""
+
+STOP_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
+
+
+def failing(trigger: str) -> Failure:
+    """A failure that is told by its trigger and reason alone."""
+    return lambda reason: Event(trigger, reason=reason)
 
 
 @define(eq=False)
@@ -34,23 +43,25 @@ class _Line:
 class Executor:
     """`questions` are the effects that only ask: once their machine has moved on, nobody wants the answer.
 
-    `failures` name the trigger that says that an effect failed, where it has one: a handler that raises is a fault of
-    the program, and the machine hears of it at once as of any other failure.
+    `failures` say how an effect that has an answer fails: a handler that raises is a fault of the program, and the
+    machine hears of it at once, as of any other failure. `on_idle` is called whenever nothing is under way any more.
     """
 
     def __init__(
         self,
         handlers: Mapping[type[Effect], Handler],
         questions: Iterable[type[Effect]],
-        failures: Mapping[type[Effect], str],
+        failures: Mapping[type[Effect], Failure],
         report: Report,
         on_fault: Callable[[str, BaseException], None],
+        on_idle: Callable[[], None],
     ) -> None:
         self._handlers = handlers
         self._questions = frozenset(questions)
         self._failures = failures
         self._report = report
         self._on_fault = on_fault
+        self._on_idle = on_idle
         self._lines: dict[str, _Line] = {}
 
     def carry_out(self, emission: Emission) -> None:
@@ -76,12 +87,14 @@ class Executor:
 
     async def stop(self) -> None:
         """Gives up everything that is under way; nothing is reported afterwards."""
-        tasks = [line.work for line in self._lines.values() if line.work is not None]
-        for line in self._lines.values():
+        lines = list(self._lines.values())
+        tasks = [task for line in lines for task in (line.work, line.step) if task is not None]
+        for line in lines:
             line.waiting.clear()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_SECONDS)
         self._lines.clear()
 
     def _is_idle_question(self, emission: Emission, visit: int) -> bool:
@@ -92,11 +105,7 @@ class Executor:
             line.running = line.waiting.popleft()
             line.step = asyncio.get_running_loop().create_task(self._outcome(line.running))
             # Waiting for a task does not cancel it, so whose cancellation it is shows: the line's, or the question's.
-            try:
-                await asyncio.wait([line.step])
-            except asyncio.CancelledError:
-                line.step.cancel()
-                raise
+            await asyncio.wait([line.step])
             if line.step.cancelled():
                 continue
             outcome = line.step.result()
@@ -104,15 +113,20 @@ class Executor:
                 visit = line.running.visit if outcome.visit is None else outcome.visit
                 self._report(machine, evolve(outcome, visit=visit))
         self._lines.pop(machine, None)
+        if not self._lines:
+            self._on_idle()
 
     async def _outcome(self, emission: Emission) -> Event | None:
         try:
             return await self._handler(emission)(emission)
-        except Exception as error:  # noqa: BLE001 - an edge lets typed errors only through: anything else is our fault
-            log.exception("effect failed", extra={"machine": emission.machine, "effect": type(emission.effect).__name__})
+        except Exception as error:
+            # An edge lets typed errors through only as events: anything else is a fault of ours.
+            log.exception(
+                "effect failed", extra={"machine": emission.machine, "effect": type(emission.effect).__name__}
+            )
             self._on_fault(emission.machine, error)
-            trigger = self._failures.get(type(emission.effect))
-            return Event(trigger, reason=f"{type(error).__name__}: {error}") if trigger else None
+            failure = self._failures.get(type(emission.effect))
+            return failure(f"fault in the program: {type(error).__name__}: {error}") if failure else None
 
     def _handler(self, emission: Emission) -> Handler:
         handler = self._handlers.get(type(emission.effect))

@@ -17,6 +17,8 @@ from zosfsm.node.status_entries import InterfaceEntry, MachineEntry, Status, War
 
 # What these machines have to say stands in the cards' evidence already.
 TOLD_BY_THE_CARDS = ("connectivity", "interface:", "lease:")
+# The grid knows the node before its cards and ports are published, and while they are published again.
+REGISTERED = frozenset({"publishing", "registered"})
 NEWS_WAKES = {"waiting": ", or as soon as a cable is plugged in"}
 
 
@@ -63,18 +65,15 @@ def _online(status: Status) -> Iterator[str]:
     if uplink is not None:
         gateway = f"gateway {uplink.gateway}" if uplink.gateway else "no gateway"
         through = f" through {uplink.link} ({uplink.address}, {gateway})"
-    since = f" since {moment_in_words(status.machines['connectivity'].since)}"
+    connectivity = status.machines.get("connectivity")
+    since = f" since {moment_in_words(connectivity.since)}" if connectivity else ""
     yield f"The node is online{through}{since}; {_registration(status)}; {_resources(status)}."
-    for name in ("registration", "polling"):
-        machine = status.machines.get(name)
-        if machine is not None and machine.kind == Kind.TRANSIENT.value and machine.state not in ("polling", "waiting"):
-            yield f"{_capital(state_sentence(name, machine.state))}."
 
 
 def _registration(status: Status) -> str:
     machine = status.machines.get("registration")
-    if machine is None or machine.state != "registered":
-        state = machine.state if machine else "unknown"
+    state = machine.state if machine else "unknown"
+    if state not in REGISTERED:
         return f"not registered yet ({state.replace('_', ' ')})"
     return f"registered with farm {status.farm_id}" if status.farm_id else "registered, with no farm"
 
@@ -95,8 +94,11 @@ def _offline(status: Status, now: datetime) -> Iterator[str]:
         yield "The node is not online: it has not begun to look for a way out."
         return
     found = _lower(state_sentence("connectivity", connectivity.state))
+    if connectivity.kind == Kind.FAILURE.value:
+        # What follows the semicolon is what happens next, which is told below with its time.
+        found = found.partition(";")[0]
     yield f"The node is not online: {found}{_because(status, connectivity)}."
-    if connectivity.state not in ("off", "stopping", "stopped"):
+    if status.interfaces and connectivity.state not in ("off", "stopping", "stopped"):
         yield _cards(status, now)
     if following := _next(connectivity, now):
         yield following
@@ -113,8 +115,6 @@ def _because(status: Status, connectivity: MachineEntry) -> str:
 
 
 def _cards(status: Status, now: datetime) -> str:
-    if not status.interfaces:
-        return "No network card is known."
     return "; ".join(f"{card.name}: {_card(card, status, now)}" for card in status.interfaces) + "."
 
 
@@ -142,7 +142,7 @@ def _next(connectivity: MachineEntry, now: datetime) -> str:
     if connectivity.kind == Kind.FAILURE.value:
         tries = f" (attempt {connectivity.attempt + 1})" if connectivity.attempt > 1 else ""
         return f"Next try in {in_words(wait)}{tries}{NEWS_WAKES.get(connectivity.state, '')}."
-    return f"This ends in {in_words(wait)} at the latest."
+    return f"The present step ends in {in_words(wait)} at the latest."
 
 
 def _others(status: Status, besides: tuple[str, ...]) -> Iterator[WarningEntry]:

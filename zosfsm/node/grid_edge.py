@@ -5,14 +5,16 @@ httpx and NDB are slow to import: both are loaded beside the wait for DHCP, not 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
 from zosfsm.grid.client import GridClient
 from zosfsm.grid.documents import Interface, Location, Node
-from zosfsm.grid.errors import GridError, GridRefused
+from zosfsm.grid.errors import GridAddressInvalid, GridError, GridRefused
 from zosfsm.grid.identity import Identity
 from zosfsm.grid.reservations import ReservationType, Result, ResultState
 from zosfsm.grid.signing import sign_result
@@ -22,7 +24,7 @@ from zosfsm.lifecycles.delivery import Delivered, DeliverOutcomes, Fate, Outcome
 from zosfsm.lifecycles.polling import PollGrid
 from zosfsm.lifecycles.registration import Identified, MakeIdentity, PublishInventory, RegisterNode
 from zosfsm.node.configuration import Configuration
-from zosfsm.node.executor import Handler
+from zosfsm.node.executor import Failure, Handler, failing
 from zosfsm.node.intake import polled
 from zosfsm.node.inventory import inventory
 from zosfsm.node.kernel_thread import KernelThread
@@ -42,6 +44,7 @@ class GridEdge:
         self._version = version
         self._identity: Identity | None = None
         self._client = GridClient(configuration.grid_url) if configuration.grid_url else None
+        self._reading = asyncio.Lock()
         self.published: tuple[Interface, ...] = ()
 
     @property
@@ -57,14 +60,29 @@ class GridEdge:
         }
 
     @property
-    def identity(self) -> Identity:
-        """The node's identity; only asked for once registration has read it."""
-        if self._identity is None:
-            self._identity = Identity.load_or_create(self._configuration.state_directory / "identity.seed")
-        return self._identity
+    def failures(self) -> Mapping[type[Effect], Failure]:
+        """How each effect fails."""
+        unreachable = failing("unreachable")
+        return {
+            CheckInternet: failing("internet_silent"),
+            MakeIdentity: failing("identity_failed"),
+            RegisterNode: unreachable,
+            PublishInventory: unreachable,
+            PollGrid: unreachable,
+            DeliverOutcomes: unreachable,
+        }
+
+    async def identity(self) -> Identity:
+        """The node's identity, read or made on the disk once. Raises GridError."""
+        async with self._reading:
+            if self._identity is None:
+                # Making it waits for the disk, which is nothing for the loop.
+                path = self._configuration.state_directory / "identity.seed"
+                self._identity = await self._kernel.run(partial(Identity.load_or_create, path))
+            return self._identity
 
     async def close(self) -> None:
-        """Gives up the connections."""
+        """Gives up the connections, which an earlier uplink may have carried; new ones are made when needed."""
         if self._client is not None:
             await self._client.aclose()
 
@@ -79,28 +97,28 @@ class GridEdge:
 
     async def _make_identity(self, _emission: Emission) -> Event:
         try:
-            identity = self.identity
-        except (GridError, OSError) as error:
+            identity = await self.identity()
+        except GridError as error:
             return Event("identity_failed", reason=str(error))
         return Event("identity_ready", Identified(identity.identifier, self._configuration.farm_id))
 
     async def _register(self, _emission: Emission) -> Event:
         where = self._configuration.location
-        node = Node(
-            node_id=self.identity.identifier,
-            farm_id=self._configuration.farm_id,
-            os_version=f"zosfsm {self._version}",
-            location=Location(where.city, where.country, where.continent, where.latitude, where.longitude),
-        )
         try:
+            node = Node(
+                node_id=(await self.identity()).identifier,
+                farm_id=self._configuration.farm_id,
+                os_version=f"zosfsm {self._version}",
+                location=Location(where.city, where.country, where.continent, where.latitude, where.longitude),
+            )
             await self._present_client().register_node(node)
         except GridError as error:
             return _failure(error)
         return Event("accepted")
 
     async def _publish(self, _emission: Emission) -> Event:
-        client, node_id = self._present_client(), self.identity.identifier
         try:
+            client, node_id = self._present_client(), (await self.identity()).identifier
             interfaces = await self._kernel.run(inventory)
             await client.publish_interfaces(node_id, interfaces)
             await client.publish_ports(node_id, self._ports())
@@ -116,10 +134,11 @@ class GridEdge:
         effect = emission.effect
         assert isinstance(effect, PollGrid)
         try:
-            poll = await self._present_client().poll(self.identity.identifier, effect.cursor)
+            node_id = (await self.identity()).identifier
+            poll = await self._present_client().poll(node_id, effect.cursor)
         except GridError as error:
             return _failure(error)
-        return Event("polled", polled(poll, self.identity.identifier))
+        return Event("polled", polled(poll, node_id))
 
     async def _deliver(self, emission: Emission) -> Event:
         effect = emission.effect
@@ -151,11 +170,11 @@ class GridEdge:
             state=ResultState.OK if outcome.fate is Fate.SERVED else ResultState.ERROR,
             error=outcome.error,
         )
-        await client.put_result(sign_result(result, self.identity))
+        await client.put_result(sign_result(result, await self.identity()))
 
     def _present_client(self) -> GridClient:
         if self._client is None:
-            raise LookupError(NO_GRID)
+            raise GridAddressInvalid(NO_GRID)
         return self._client
 
 

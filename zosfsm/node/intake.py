@@ -28,7 +28,7 @@ def request_of(reservation: Reservation, own_node_id: str) -> Request:
     workload = reservation.type.value
     key = network.identifier if network else f"r-{reservation.id}"
     if reservation.to_delete:
-        return Request(key, None, DeleteAsked(reservation.id, workload))
+        return Request(key, DeleteAsked(reservation.id, workload))
     facts = ReservationFacts(
         reservation_id=reservation.id,
         user_id=reservation.user_id,
@@ -40,7 +40,7 @@ def request_of(reservation: Reservation, own_node_id: str) -> Request:
         problem=problem,
         network=network,
     )
-    return Request(key, facts, None)
+    return Request(key, facts)
 
 
 def _network(reservation: Reservation, own_node_id: str) -> tuple[NetworkFacts | None, str]:
@@ -84,4 +84,4 @@ def _unreadable(bad: Unreadable, own_node_id: str) -> Request:
         problem=bad.reason,
         network=None,
     )
-    return Request(f"r-{bad.id}", facts, None)
+    return Request(f"r-{bad.id}", facts)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 from zosfsm.fsm.lifecycle import Event
 from zosfsm.kernel.errors import KernelError
@@ -13,7 +16,10 @@ from zosfsm.lifecycles.connectivity import BRIDGE
 from zosfsm.lifecycles.interface import LinkSeen
 from zosfsm.node.executor import Report
 from zosfsm.node.kernel_thread import KernelThread
-from zosfsm.node.uplink_edge import OUR_NAMES, OUR_PREFIXES, is_card
+from zosfsm.node.uplink_edge import OUR_NAMES, OUR_PREFIXES, is_card, switch_on
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -25,49 +31,73 @@ class KernelNews:
         self,
         kernel: KernelThread,
         report: Report,
-        in_background: Callable[..., None],
+        in_background: Callable[[Coroutine[Any, Any, None]], None],
         on_change: Callable[[], None],
     ) -> None:
         self._kernel = kernel
         self._report = report
         self._in_background = in_background
         self._on_change = on_change
-        self._monitor = LinkMonitor()
+        self._monitor: LinkMonitor | None = None
+        self._heard: dict[str, LinkChange] = {}
         self._cards: set[str] = set()
         self._look: Callable[[str], bool] = _is_card
 
-    async def start(self) -> None:
-        """Listens from now on. Cards that are there already are connectivity's to list. Raises KernelError."""
-        await self._monitor.start(self._changed)
+    async def listen(self) -> None:
+        """Listens from now on, and returns once it does. Cards that are there already are connectivity's to list."""
+        pause = FIRST_PAUSE_SECONDS
+        while not await self._is_listening():
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         # From here on a link that nobody knows was plugged in, and nobody else switches it on.
-        self._look = _switched_on
+        self._look = _is_switched_on_card
 
     def stop(self) -> None:
         """Listens no more."""
-        self._monitor.stop()
+        if self._monitor is not None:
+            self._monitor.stop()
+
+    def carrier(self, name: str) -> bool | None:
+        """What was last heard of a card's carrier; None for a link of which nothing was heard."""
+        change = self._heard.get(name)
+        return change.carrier if change else None
+
+    async def _is_listening(self) -> bool:
+        self._monitor = LinkMonitor()
+        try:
+            await self._monitor.start(self._changed)
+        except KernelError as error:
+            log.warning("cards that come and go are not noticed yet", extra={"reason": str(error)})
+            return False
+        return True
 
     def _changed(self, change: LinkChange) -> None:
-        if change.name == "lo" or change.name in OUR_NAMES or change.name.startswith(OUR_PREFIXES):
+        name = change.name
+        if name == "lo" or name in OUR_NAMES or name.startswith(OUR_PREFIXES):
             return
         self._on_change()
-        machine = f"interface:{change.name}"
         if not change.present:
-            self._cards.discard(change.name)
-            self._report(machine, Event("vanished", reason=f"{change.name} was taken out"))
-        elif change.name in self._cards:
-            self._report(machine, _seen(change))
-        else:
-            self._in_background(self._met(change, self._look))
-
-    async def _met(self, change: LinkChange, look: Callable[[str], bool]) -> None:
-        try:
-            is_one = await self._kernel.run(lambda: look(change.name))
-        except KernelError as error:
-            log.warning("a new link could not be looked at", extra={"link": change.name, "reason": str(error)})
+            self._heard.pop(name, None)
+            self._cards.discard(name)
+            self._report(f"interface:{name}", Event("vanished", reason=f"{name} was taken out"))
             return
-        if is_one:
-            self._cards.add(change.name)
-            self._report(f"interface:{change.name}", _seen(change))
+        self._heard[name] = change
+        if name in self._cards:
+            self._report(f"interface:{name}", _seen(change))
+        else:
+            self._in_background(self._met(change.index, name, self._look))
+
+    async def _met(self, index: int, name: str, look: Callable[[str], bool]) -> None:
+        try:
+            is_one = await self._kernel.run(partial(look, name))
+        except KernelError as error:
+            log.warning("a new link could not be looked at", extra={"link": name, "reason": str(error)})
+            return
+        # It may have changed, gone, or given its name to another while it was being looked at.
+        latest = self._heard.get(name)
+        if is_one and latest is not None and latest.index == index:
+            self._cards.add(name)
+            self._report(f"interface:{name}", _seen(latest))
 
 
 def _seen(change: LinkChange) -> Event:
@@ -81,10 +111,10 @@ def _is_card(name: str) -> bool:
     return link is not None and is_card(link, bridge.index if bridge else None)
 
 
-def _switched_on(name: str) -> bool:
-    """Is it a card? Then it is on after this."""
+def _is_switched_on_card(name: str) -> bool:
+    """Is it a card? Then it is on after this, unless it refuses."""
     if not _is_card(name):
         return False
     with Links(None) as links:
-        links.set_up(name)
+        switch_on(links, name)
     return True

@@ -34,7 +34,7 @@ from zosfsm.lifecycles.lease_effects import (
 )
 from zosfsm.lifecycles.lease_terms import Lease, Reply, Route
 from zosfsm.node import lease_installation
-from zosfsm.node.executor import Handler, Report
+from zosfsm.node.executor import Failure, Handler, Report
 from zosfsm.node.kernel_thread import KernelThread
 
 TRIGGERS = {MessageKind.OFFER: "offer", MessageKind.ACK: "ack", MessageKind.NAK: "nak"}
@@ -76,11 +76,23 @@ class LeaseEdge:
             ForgetLease: self._keep,
         }
 
+    @property
+    def failures(self) -> Mapping[type[Effect], Failure]:
+        """How each effect fails: all are the socket's to the machine, which opens it anew and asks again."""
+        return {effect: lambda reason: Event("socket_failed", SocketFailed(reason), reason) for effect in self.handlers}
+
     def close(self) -> None:
         """Closes every socket; leases and addresses stay as they are."""
         for client in self._sockets.values():
             client.close()
         self._sockets.clear()
+
+    def forget_name_servers(self) -> None:
+        """There is no uplink: nobody is to be asked for names."""
+        try:
+            self._resolver_file.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("the name servers cannot be removed", extra={"reason": str(error)})
 
     async def _open(self, emission: Emission) -> Event | None:
         effect, machine = emission.effect, emission.machine
@@ -159,6 +171,8 @@ class LeaseEdge:
             await self._kernel.run(partial(lease_installation.withdraw, effect.link, effect.namespace, effect.lease))
         except KernelError as error:
             return _failed(error)
+        if _is_uplink(effect.link, effect.namespace):
+            self.forget_name_servers()
         self._on_address_change()
         return None
 
@@ -168,20 +182,31 @@ class LeaseEdge:
 
     def _installed(self, link: str, namespace: str | None, lease: Lease) -> None:
         lease_installation.install(link, namespace, lease)
-        if link == BRIDGE and namespace is None:
+        if _is_uplink(link, namespace):
             _write_resolver_file(self._resolver_file, lease)
 
     def _heard(self, machine: str, message: DhcpMessage) -> None:
         trigger = TRIGGERS.get(message.kind)
         client = self._sockets.get(machine)
-        if trigger is None or client is None or message.client_mac != client.mac():
+        if trigger is None or client is None:
             return
-        self._report(machine, Event(trigger, _reply(message)))
+        try:
+            is_ours = message.client_mac == client.mac()
+        except KernelError as error:
+            # The link went away under its last message.
+            self._report(machine, _failed(error))
+            return
+        if is_ours:
+            self._report(machine, Event(trigger, _reply(message)))
 
     def _forget(self, machine: str) -> None:
         client = self._sockets.pop(machine, None)
         if client is not None:
             client.close()
+
+
+def _is_uplink(link: str, namespace: str | None) -> bool:
+    return link == BRIDGE and namespace is None
 
 
 def _failed(error: KernelError) -> Event:
@@ -237,6 +262,10 @@ def _write_resolver_file(path: Path, lease: Lease) -> None:
     lines = [f"nameserver {server}" for server in lease.name_servers]
     if lease.domain:
         lines.append(f"search {lease.domain}")
-    draft = path.with_suffix(".new")
-    draft.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
-    draft.replace(path)
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        draft.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+        draft.replace(path)
+    except OSError as error:
+        # The address is what counts: whoever looks for names goes on with the servers of before.
+        log.warning("the name servers cannot be written", extra={"path": str(path), "reason": str(error)})

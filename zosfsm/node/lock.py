@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 LOCK_NAME = "node.lock"
+ATTEMPTS = 10
+PAUSE_SECONDS = 0.02
 
 
 class NodeRunsAlready(Exception):
@@ -21,19 +24,32 @@ class NodeLock:
         self._handle: int | None = None
 
     def acquire(self) -> None:
-        """Takes the lock and writes our process id into it; NodeRunsAlready where somebody has it."""
+        """Takes the lock and writes our process id into it; NodeRunsAlready where somebody has it. Raises OSError."""
         self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            self._lock(handle)
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        except BaseException:
             os.close(handle)
-            raise NodeRunsAlready(
-                f"expected no node to run here, found process {holder(self._path.parent)} holding {self._path}"
-            ) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            raise
         self._handle = handle
+
+    def _lock(self, handle: int) -> None:
+        # Whoever asks `is_held` holds a shared lock for a moment: that is no node.
+        for attempt in range(ATTEMPTS):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(PAUSE_SECONDS if attempt < ATTEMPTS - 1 else 0)
+            else:
+                return
+        process = holder(self._path.parent)
+        who = f"process {process}" if process else "another process"
+        raise NodeRunsAlready(
+            f"expected no node to run here, found {who} holding {self._path}; stop it, or name another --run-dir"
+        )
 
     def release(self) -> None:
         """Gives the lock back before the process ends."""
@@ -63,6 +79,6 @@ def holder(run_directory: Path) -> int | None:
     """The process id of the running node; None where none runs."""
     try:
         text = (run_directory / LOCK_NAME).read_text(encoding="ascii").strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return None
     return int(text) if text.isdigit() and is_held(run_directory) else None

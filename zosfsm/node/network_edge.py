@@ -6,7 +6,7 @@ The users' private keys pass through here, from the sealed reservation to the ke
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from ipaddress import IPv4Address
 
@@ -32,7 +32,7 @@ from zosfsm.lifecycles.resource import (
     TearDownNetwork,
     VerifyNetwork,
 )
-from zosfsm.node.executor import Handler
+from zosfsm.node.executor import Failure, Handler, failing
 from zosfsm.node.kernel_thread import KernelThread
 
 KEEPALIVE_SECONDS = 20
@@ -50,10 +50,19 @@ class PlaceTaken(Exception):
 class NetworkEdge:
     """The handlers for the effects of states/dmz.toml and states/resource.toml."""
 
-    def __init__(self, kernel: KernelThread, identity: Callable[[], Identity], holders: Callable[[], Holders]) -> None:
+    def __init__(
+        self,
+        kernel: KernelThread,
+        identity: Callable[[], Awaitable[Identity]],
+        holders: Callable[[], Holders],
+        is_waiting: Callable[[Emission], bool],
+    ) -> None:
+        """`is_waiting`: has the machine not yet taken the answer to this effect?"""
         self._kernel = kernel
         self._identity = identity
         self._holders = holders
+        self._is_waiting = is_waiting
+        self._promised: dict[str, tuple[Emission, Place]] = {}
         self._wireguard: WireGuard | None = None
 
     @property
@@ -72,109 +81,141 @@ class NetworkEdge:
             TearDownNetwork: self._tear_down,
         }
 
-    async def _build_dmz(self, _emission: Emission) -> Event:
-        mac = dmz_mac(self._identity().identifier)
+    @property
+    def failures(self) -> Mapping[type[Effect], Failure]:
+        """How each effect fails."""
+        return {effect: failing("step_failed") for effect in self.handlers}
 
-        def build() -> None:
+    async def _build_dmz(self, _emission: Emission) -> Event:
+        def build(identity: Identity) -> Event:
+            mac = dmz_mac(identity.identifier)
             _ensure_bridge()
             dmz.ensure(mac)
+            return Event("built", DmzBuilt(mac))
 
-        return await self._step(build, Event("built", DmzBuilt(mac)))
+        return await self._step(build)
 
     async def _secure_dmz(self, emission: Emission) -> Event:
         effect = emission.effect
         assert isinstance(effect, SecureDmz)
-        mac = dmz_mac(self._identity().identifier)
-        return await self._step(partial(dmz.ensure, mac, effect.farmer_networks), Event("secured"))
+
+        def secure(identity: Identity) -> Event:
+            dmz.ensure(dmz_mac(identity.identifier), effect.farmer_networks)
+            return Event("secured")
+
+        return await self._step(secure)
 
     async def _remove_dmz(self, _emission: Emission) -> Event:
-        return await self._step(dmz.teardown, Event("gone"))
+        return await self._removal(dmz.teardown, Event("gone"))
 
     async def _reserve(self, emission: Emission) -> Event:
         effect = emission.effect
         assert isinstance(effect, ReservePort)
         try:
-            return Event("reserved", place_for(effect.network, effect.place, self._holders()))
+            return Event("reserved", self._promise(emission, effect.network, effect.place))
         except PlaceTaken as error:
             return Event("step_failed", reason=str(error))
 
     async def _build(self, emission: Emission) -> Event:
         effect = emission.effect
         assert isinstance(effect, BuildNetwork)
-        return await self._step(lambda: self._build_links(self._plan(effect.network, effect.place)), Event("built"))
+
+        def build(identity: Identity) -> Event:
+            self._build_links(_plan(effect.network, effect.place, identity), identity)
+            return Event("built")
+
+        return await self._step(build)
 
     async def _secure(self, emission: Emission) -> Event:
         effect = emission.effect
         assert isinstance(effect, SecureNetwork)
-        plan = partial(self._plan, effect.network, effect.place)
-        return await self._step(lambda: network_resource.ensure_firewall(plan()), Event("secured"))
+
+        def secure(identity: Identity) -> Event:
+            network_resource.ensure_firewall(_plan(effect.network, effect.place, identity))
+            return Event("secured")
+
+        return await self._step(secure)
 
     async def _connect(self, emission: Emission) -> Event:
         effect = emission.effect
         assert isinstance(effect, ConnectNetwork)
-        plan = partial(self._plan, effect.network, effect.place)
-        return await self._step(lambda: network_resource.ensure_tunnel(plan(), self._tunnels()), Event("connected"))
+
+        def connect(identity: Identity) -> Event:
+            network_resource.ensure_tunnel(_plan(effect.network, effect.place, identity), self._tunnels())
+            return Event("connected")
+
+        return await self._step(connect)
 
     async def _verify(self, emission: Emission) -> Event:
         effect = emission.effect
         assert isinstance(effect, VerifyNetwork)
-        plan = partial(self._plan, effect.network, effect.place)
-        return await self._step(lambda: _demand_none(self._differences(plan())), Event("verified"))
+
+        def verify(identity: Identity) -> Event:
+            _demand_none(self._differences(_plan(effect.network, effect.place, identity)))
+            return Event("verified")
+
+        return await self._step(verify)
 
     async def _apply(self, emission: Emission) -> Event:
         effect = emission.effect
         assert isinstance(effect, ApplyNetwork)
         try:
-            place = place_for(effect.network, effect.place, self._holders())
+            place = self._promise(emission, effect.network, effect.place)
         except PlaceTaken as error:
             return Event("step_failed", reason=str(error))
 
-        def apply() -> None:
-            plan = self._plan(effect.network, place)
-            if not self._differences(plan):
-                return
-            self._build_links(plan)
-            network_resource.ensure_firewall(plan)
-            network_resource.ensure_tunnel(plan, self._tunnels())
-            _demand_none(self._differences(plan))
+        def apply(identity: Identity) -> Event:
+            plan = _plan(effect.network, place, identity)
+            if self._differences(plan):
+                self._build_links(plan, identity)
+                network_resource.ensure_firewall(plan)
+                network_resource.ensure_tunnel(plan, self._tunnels())
+                _demand_none(self._differences(plan))
+            return Event("applied", place)
 
-        return await self._step(apply, Event("applied", place))
+        return await self._step(apply)
 
     async def _tear_down(self, emission: Emission) -> Event:
         effect = emission.effect
         assert isinstance(effect, TearDownNetwork)
-        return await self._step(
+        return await self._removal(
             lambda: network_resource.teardown(effect.identifier, self._tunnels()), Event("torn_down")
         )
 
-    async def _step(self, work: Callable[[], None], success: Event) -> Event:
+    async def _step(self, work: Callable[[Identity], Event]) -> Event:
+        try:
+            return await self._kernel.run(partial(work, await self._identity()))
+        except (KernelError, GridError) as error:
+            return Event("step_failed", reason=str(error))
+
+    async def _removal(self, work: Callable[[], None], success: Event) -> Event:
+        # It needs no identity: what is there can be removed also where that cannot be read.
         try:
             await self._kernel.run(work)
-        except (KernelError, GridError) as error:
+        except KernelError as error:
             return Event("step_failed", reason=str(error))
         return success
 
-    def _build_links(self, plan: NetworkPlan) -> None:
+    def _promise(self, emission: Emission, network: NetworkFacts, present: Place | None) -> Place:
+        """A place that nobody has, nor was told to have a moment ago. Raises PlaceTaken."""
+        self._promised = {
+            identifier: (asked, place)
+            for identifier, (asked, place) in self._promised.items()
+            if self._is_waiting(asked)
+        }
+        promised = {identifier: place for identifier, (_, place) in self._promised.items()}
+        place = place_for(network, present, {**self._holders(), **promised})
+        self._promised[network.identifier] = (emission, place)
+        return place
+
+    def _build_links(self, plan: NetworkPlan, identity: Identity) -> None:
         if not dmz.present():
             _ensure_bridge()
-            dmz.ensure(dmz_mac(self._identity().identifier))
+            dmz.ensure(dmz_mac(identity.identifier))
         network_resource.ensure_links(plan)
 
     def _differences(self, plan: NetworkPlan) -> tuple[str, ...]:
         return network_resource.differences(plan, self._tunnels())
-
-    def _plan(self, network: NetworkFacts, place: Place) -> NetworkPlan:
-        return NetworkPlan(
-            identifier=network.identifier,
-            subnet=network.subnet,
-            private_key=self._identity().unseal(network.sealed_private_key),
-            listen_port=network.listen_port,
-            peers=tuple(
-                Peer(peer.public_key, peer.allowed_ips, peer.endpoint, KEEPALIVE_SECONDS) for peer in network.peers
-            ),
-            dmz_address=place.dmz_address,
-            network_range=network.ip_range,
-        )
 
     def _tunnels(self) -> WireGuard:
         if self._wireguard is None:
@@ -213,6 +254,21 @@ def _free_address(identifier: str, taken: Iterable[IPv4Address]) -> IPv4Address:
         if address not in used:
             return IPv4Address(address)
     raise PlaceTaken("all addresses of the DMZ, 100.127.0.0/16, are in use on this node")
+
+
+def _plan(network: NetworkFacts, place: Place, identity: Identity) -> NetworkPlan:
+    """Raises KernelError for a plan that cannot be carried out safely, GridError for a key that cannot be opened."""
+    return NetworkPlan(
+        identifier=network.identifier,
+        subnet=network.subnet,
+        private_key=identity.unseal(network.sealed_private_key),
+        listen_port=network.listen_port,
+        peers=tuple(
+            Peer(peer.public_key, peer.allowed_ips, peer.endpoint, KEEPALIVE_SECONDS) for peer in network.peers
+        ),
+        dmz_address=place.dmz_address,
+        network_range=network.ip_range,
+    )
 
 
 def _demand_none(differences: tuple[str, ...]) -> None:

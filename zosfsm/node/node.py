@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from zosfsm.fsm.engine import Emission, Engine
+from zosfsm.fsm.engine import Emission, Engine, StepFailed
 from zosfsm.fsm.journal import Record
 from zosfsm.fsm.lifecycle import Event, LifecycleError
 from zosfsm.fsm.machine import Delivery, Instance
@@ -37,7 +39,7 @@ from zosfsm.node.kernel_thread import KernelThread
 from zosfsm.node.lease_edge import LeaseEdge
 from zosfsm.node.network_edge import NetworkEdge
 from zosfsm.node.status import Fault, StatusFile
-from zosfsm.node.store import Store
+from zosfsm.node.store import Store, StoreUnusable
 from zosfsm.node.uplink_edge import UplinkEdge
 
 QUESTIONS = (
@@ -50,8 +52,13 @@ QUESTIONS = (
     RegisterNode,
 )
 SINGLETONS = ("connectivity", "registration", "polling", "delivery", "dmz")
+UPLINK_MOVES = frozenset({"adopting", "attaching", "detaching", "listing", "waiting"})
+"""In these states of connectivity an earlier uplink's connections lead nowhere."""
 CENSUS_PAUSE_SECONDS = 1.0
 TEARDOWN_SECONDS = 90.0
+GRACE_SECONDS = 0.4
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -73,19 +80,23 @@ class Node:
         self._leases = LeaseEdge(
             self._kernel, self._report, configuration.run_directory / "resolv.conf", self._census_later
         )
-        network = NetworkEdge(self._kernel, lambda: self._grid.identity, self._holders)
-        uplink = UplinkEdge(self._kernel)
+        self._news = KernelNews(self._kernel, self._report, self._in_background, self._census_later)
+        network = NetworkEdge(self._kernel, self._grid.identity, self._holders, self._is_waiting)
+        uplink = UplinkEdge(self._kernel, self._news.carrier)
+        edges = (self._grid, self._leases, network, uplink)
         self._executor = Executor(
-            {**self._grid.handlers, **self._leases.handlers, **network.handlers, **uplink.handlers},
+            {effect: handler for edge in edges for effect, handler in edge.handlers.items()},
             QUESTIONS,
+            {effect: failure for edge in edges for effect, failure in edge.failures.items()},
             self._report,
             self._on_fault,
+            self._wake,
         )
-        self._news = KernelNews(self._kernel, self._report, self._in_background, self._census_later)
         self._status = StatusFile(configuration, self._clock.now())
         self._census: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
+        self._unwritten: Fault | None = None
         self._engine: Engine | None = None
 
     @property
@@ -95,41 +106,54 @@ class Node:
         return self._engine
 
     async def run(self, then_tear_down: bool = False) -> None:
-        """Is the node until `stop`. Networks stay as they are when this returns, unless they are to be torn down."""
+        """Is the node until `stop`. Networks stay as they are when this returns, unless they are to be torn down.
+
+        Raises StoreUnusable before anything was begun.
+        """
         self._begin()
-        for name in SINGLETONS:
-            self._report(name, Event("start", reason="the node was started"))
-        for name in self._resources():
-            self._report(name, Event("start", reason="the node was started again"))
-        self._in_background(self._remove_orphans())
-        self._in_background(asyncio.to_thread(preload))
-        await self._news.start()
-        await self._loop(self._stopping.is_set)
-        if then_tear_down:
-            await self._torn_down()
-        await self._end()
+        try:
+            for name in SINGLETONS:
+                self._report(name, Event("start", reason="the node was started"))
+            for name in self._resources():
+                self._report(name, Event("start", reason="the node was started again"))
+            self._in_background(self._news.listen())
+            self._in_background(self._remove_orphans())
+            self._in_background(asyncio.to_thread(preload))
+            await self._loop(self._stopping.is_set)
+            if then_tear_down:
+                await self._torn_down()
+        finally:
+            await self._end()
 
     async def tear_down(self) -> tuple[str, ...]:
         """Instead of `run`: removes all that the node ever made; answers what could not be removed."""
         self._begin()
-        await self._remove_orphans()
-        left = await self._torn_down()
-        await self._end()
-        return left
+        try:
+            await self._remove_orphans()
+            return await self._torn_down()
+        finally:
+            await self._end()
 
     def stop(self) -> None:
         """Ends `run` at the next opportunity."""
         self._stopping.set()
-        self._inbox.put_nowait(("", Event("wake")))
+        self._wake()
 
     async def _torn_down(self) -> tuple[str, ...]:
-        """In the order in which things stand on each other: networks, their way out, the uplink."""
+        """In the order in which things stand on each other: networks, their way out, the leases, the uplink."""
+        self._stopping.set()
+        self._news.stop()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + TEARDOWN_SECONDS
-        for names in (self._resources(), ["dmz"], [name for name in SINGLETONS if name != "dmz"]):
+        alarm = loop.call_at(deadline, self._wake)
+        interfaces = [name for name in self.engine.instances if name.startswith("interface:")]
+        for names in (self._resources(), ["dmz"], interfaces, [name for name in SINGLETONS if name != "dmz"]):
             for name in names:
                 self._report(name, Event("teardown", reason="the node takes its networks down"))
-            await self._loop(partial(self._are_gone, names, deadline))
+            if not await self._loop(partial(self._are_gone, names, deadline)):
+                break
+        alarm.cancel()
+        self._leases.forget_name_servers()
         return tuple(name for name in self.engine.instances if name.partition(":")[0] in self._durable)
 
     def _are_gone(self, names: list[str], deadline: float) -> bool:
@@ -139,6 +163,8 @@ class Node:
         return gone and self._inbox.empty() and self._executor.is_idle
 
     def _begin(self) -> None:
+        for complaint in self._configuration.complaints:
+            log.warning("the kernel command line is not as expected", extra={"reason": complaint})
         self._engine = Engine(
             self._machines, self._configuration.state_directory.name, self._records.append, self._observed
         )
@@ -151,67 +177,109 @@ class Node:
                 self._status.add_fault(Fault("stored-machine-unusable", snapshot.machine, str(error)))
 
     async def _end(self) -> None:
+        """Within two seconds, whatever the kernel or a server makes us wait for."""
         if self._census is not None:
             self._census.cancel()
         self._news.stop()
         for task in self._tasks:
             task.cancel()
         await self._executor.stop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GRACE_SECONDS)
         self._leases.close()
-        await self._grid.close()
-        self._commit()
-        self._kernel.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_SECONDS):
+                await self._grid.close()
+        self._is_committed()
+        if not self._kernel.close(GRACE_SECONDS):
+            log.warning("a step in the kernel did not come to its end; the next start looks at what it left")
         self._store.close()
         self._status.write(self.engine, self._clock.now(), running=False)
 
-    async def _loop(self, is_done: Callable[[], bool]) -> None:
+    async def _loop(self, is_done: Callable[[], bool]) -> bool:
+        """Until `is_done`; False where the node has to stop before the disk took what it decided."""
         while not is_done():
             emissions = await self._round()
-            self._commit()
+            if not await self._committed():
+                return False
             self._status.write(self.engine, self._clock.now(), running=True)
+            if self._moved.keys() & {"connectivity"} and self.engine.instances["connectivity"].state in UPLINK_MOVES:
+                self._in_background(self._grid.close())
             for machine, visit in self._moved.items():
                 self._executor.moved_on(machine, visit)
             self._moved.clear()
             for emission in emissions:
                 self._executor.carry_out(emission)
+        return True
 
     async def _round(self) -> list[Emission]:
         emissions: list[Emission] = []
         for name, event in await self._events():
             if name:
-                emissions += self._stepped(name, event)
-        emissions += self.engine.tick(self._clock.now())
-        return emissions
+                emissions += self._stepped(name, partial(self.engine.step, name, event))
+        return [*emissions, *self._stepped("", self.engine.tick)]
 
     async def _events(self) -> Iterable[tuple[str, Event]]:
-        due = self.engine.next_deadline()
-        seconds = None if due is None else max(0.0, (due - self._clock.now()).total_seconds())
-        try:
-            events = [await asyncio.wait_for(self._inbox.get(), seconds)]
-        except TimeoutError:
-            return []
-        while not self._inbox.empty():
-            events.append(self._inbox.get_nowait())
-        return events
+        if self._inbox.empty():
+            due = self.engine.next_deadline()
+            seconds = None if due is None else max(0.0, (due - self._clock.now()).total_seconds())
+            try:
+                return [await asyncio.wait_for(self._inbox.get(), seconds)]
+            except TimeoutError:
+                return []
+        return [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]
 
-    def _stepped(self, name: str, event: Event) -> tuple[Emission, ...]:
+    def _stepped(self, name: str, step: Callable[[datetime], tuple[Emission, ...]]) -> tuple[Emission, ...]:
         try:
-            return self.engine.step(name, event, self._clock.now())
+            return step(self._clock.now())
+        except StepFailed as error:
+            self._on_fault(name, error)
+            return error.emissions
         except LifecycleError as error:
             self._on_fault(name, error)
             return ()
 
-    def _commit(self) -> None:
+    async def _committed(self) -> bool:
+        """Waits for a disk that takes nothing: what is not journaled is not done. False where it is time to stop."""
+        pause = FIRST_PAUSE_SECONDS
+        while not self._is_committed():
+            self._status.write(self.engine, self._clock.now(), running=True)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+            if self._stopping.is_set():
+                return self._is_committed()
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        return True
+
+    def _is_committed(self) -> bool:
         if not self._records:
-            return
+            return True
         touched = {record.machine for record in self._records if record.machine.partition(":")[0] in self._durable}
         alive = [name for name in touched if name in self.engine.instances]
-        self._store.write(self._records, [self.engine.snapshot(name) for name in alive], touched.difference(alive))
+        try:
+            self._store.write(self._records, [self.engine.snapshot(name) for name in alive], touched.difference(alive))
+        except StoreUnusable as error:
+            if self._unwritten is None:
+                log.error("nothing can be journaled, so nothing is done", extra={"reason": str(error)})
+            self._replace_unwritten(Fault("store-unwritable", "", str(error)))
+            return False
         self._records.clear()
+        self._replace_unwritten(None)
+        return True
+
+    def _replace_unwritten(self, fault: Fault | None) -> None:
+        if self._unwritten is not None:
+            self._status.remove_fault(self._unwritten)
+        if fault is not None:
+            self._status.add_fault(fault)
+        self._unwritten = fault
 
     def _report(self, name: str, event: Event) -> None:
         self._inbox.put_nowait((name, event))
+
+    def _wake(self) -> None:
+        """The loop looks around, though there is no event."""
+        self._inbox.put_nowait(("", Event("")))
 
     def _observed(self, instance: Instance, delivery: Delivery) -> None:
         if delivery.taken is None:
@@ -220,6 +288,7 @@ class Node:
                 extra={"machine": instance.name, "event": delivery.event.trigger, "state": instance.state},
             )
             return
+        self._status.count_transition()
         if delivery.taken.target is not None:
             self._moved[instance.name] = instance.visit
         log.info(
@@ -235,7 +304,13 @@ class Node:
 
     def _on_fault(self, machine: str, error: BaseException) -> None:
         log.error("fault in the program", extra={"machine": machine, "reason": str(error)})
-        self._status.add_fault(Fault("program-fault", machine, str(error)))
+        self._status.add_fault(Fault("program-fault", machine, f"{type(error).__name__}: {error}"))
+        self._wake()
+
+    def _is_waiting(self, emission: Emission) -> bool:
+        """Is the machine still in the state in which it asked for this?"""
+        instance = self.engine.instances.get(emission.machine)
+        return instance is not None and instance.visit == emission.visit
 
     def _ports(self) -> tuple[int, ...]:
         return tuple(sorted(place.listen_port for place in self._holders().values()))
@@ -253,22 +328,25 @@ class Node:
     def _resources(self) -> list[str]:
         return [name for name in self.engine.instances if name.startswith("resource:")]
 
-    def _named(self, *names: str) -> list[str]:
-        return [name for name in names if name in self.engine.instances]
-
     def _in_background(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._background_ended)
+
+    def _background_ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_fault("", error)
 
     async def _remove_orphans(self) -> None:
         """What the kernel has of ours and no machine wants goes: the rest of a life that the store does not know."""
-        wanted = {name.partition(":")[2] for name in self._resources()}
         try:
             found = await self._kernel.run(network_resource.present)
         except KernelError as error:
             log.warning("the kernel's census failed", extra={"reason": str(error)})
             return
+        # Asked for only now: what was reserved in the meantime is wanted.
+        wanted = {name.partition(":")[2] for name in self._resources()}
         for identifier in found:
             if identifier not in wanted:
                 self._report(f"resource:{identifier}", Event("teardown", reason="nobody wants it"))

@@ -16,12 +16,12 @@ Labels = tuple[tuple[str, str], ...]
 
 @frozen
 class Figures:
-    """What is exposed. `states` and `lease_expiries` are by machine, `resources` by state, `warnings` by code."""
+    """What is exposed; None where it is not known (yet). `states` and `lease_expiries` are by machine, `resources` by state, `warnings` by code."""
 
     states: Mapping[str, str]
     online: bool
     boot_seconds: float | None
-    transitions: int
+    transitions: int | None
     resources: Mapping[str, int] = field(factory=dict)
     lease_expiries: Mapping[str, datetime] = field(factory=dict)
     warnings: Mapping[str, int] = field(factory=dict)
@@ -44,12 +44,13 @@ def exposition(figures: Figures) -> str:
             "From the start of the process to the first time online.",
             [((), figures.boot_seconds)],
         )
-    lines += _metric(
-        "zosfsm_transitions_total",
-        "counter",
-        "Transitions of all machines since the process started.",
-        [((), figures.transitions)],
-    )
+    if figures.transitions is not None:
+        lines += _metric(
+            "zosfsm_transitions_total",
+            "counter",
+            "Transitions of all machines since the process started.",
+            [((), figures.transitions)],
+        )
     lines += _metric(
         "zosfsm_resources",
         "gauge",

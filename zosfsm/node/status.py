@@ -113,6 +113,10 @@ class StatusFile:
         while len(self._faults) > REMEMBERED_FAULTS:
             del self._faults[next(iter(self._faults))]
 
+    def remove_fault(self, fault: Fault) -> None:
+        """It is over."""
+        self._faults.pop(fault, None)
+
     def count_transition(self) -> None:
         """One more for `zosfsm_transitions_total`."""
         self._transitions += 1
@@ -201,7 +205,7 @@ class StatusFile:
             states=dict(sorted(states.items())),
             online=online,
             boot_seconds=self._boot_seconds,
-            transitions=self._transitions,
+            transitions=self._transitions or None,
             resources={state: resources[state] for state in engine.runner("resource").definition.states},
             lease_expiries={name: part.expiry for name, part in sorted(self._parts.items()) if part.expiry},
             warnings=Counter(warning.code for warning in warnings),

@@ -27,7 +27,8 @@ create table if not exists snapshot (
 ) strict;
 create table if not exists journal (
     sequence integer primary key autoincrement, at text not null, machine text not null, trigger text not null,
-    source text not null, target text not null, attempt integer not null, reason text not null, data text not null
+    source text not null, target text not null, attempt integer not null, reason text not null, data text not null,
+    said text not null
 ) strict;
 create index if not exists journal_by_machine on journal (machine, sequence);
 """
@@ -50,34 +51,43 @@ class Store:
         self._connection.close()
 
     def snapshots(self) -> tuple[Snapshot, ...]:
-        """Every durable machine as it was when the node last wrote."""
-        rows = self._connection.execute("select * from snapshot order by machine")
-        return tuple(_snapshot(row) for row in rows)
+        """Every durable machine as it was when the node last wrote. Raises StoreUnusable."""
+        try:
+            rows = self._connection.execute("select * from snapshot order by machine").fetchall()
+            return tuple(_snapshot(row) for row in rows)
+        except (sqlite3.Error, ValueError, AttributeError) as error:
+            raise StoreUnusable(_damaged(self._path, error)) from error
 
     def write(self, records: Iterable[Record], snapshots: Iterable[Snapshot], ended: Iterable[str]) -> None:
-        """One batch, all or nothing, and on the disk when this returns."""
+        """One batch, all or nothing, and on the disk when this returns. Raises StoreUnusable: then nothing was kept."""
         rows = [_journal_row(record) for record in records]
+        try:
+            self._write(rows, [_snapshot_row(snapshot) for snapshot in snapshots], [(name,) for name in ended])
+        except sqlite3.Error as error:
+            raise StoreUnusable(
+                f"expected to write the journal to {self._path}, found: {error}; free some space on its disk"
+            ) from error
+
+    def _write(
+        self, rows: list[tuple[object, ...]], snapshots: list[tuple[object, ...]], ended: list[tuple[str]]
+    ) -> None:
         with self._connection:
             self._connection.executemany(
-                "insert into journal (at, machine, trigger, source, target, attempt, reason, data)"
-                " values (?, ?, ?, ?, ?, ?, ?, ?)",
+                "insert into journal (at, machine, trigger, source, target, attempt, reason, data, said)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
             self._connection.executemany(
-                "insert or replace into snapshot values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [_snapshot_row(snapshot) for snapshot in snapshots],
+                "insert or replace into snapshot values (?, ?, ?, ?, ?, ?, ?, ?, ?)", snapshots
             )
-            self._connection.executemany("delete from snapshot where machine = ?", [(name,) for name in ended])
-            self._prune(len(rows))
-
-    def _prune(self, written: int) -> None:
-        # A node lives for years: the journal keeps what an operator may want to read, not everything.
-        self._written += written
-        if self._written >= PRUNE_EVERY:
-            self._written = 0
-            self._connection.execute(
-                "delete from journal where sequence <= (select max(sequence) from journal) - ?", (JOURNAL_LIMIT,)
-            )
+            self._connection.executemany("delete from snapshot where machine = ?", ended)
+            is_time_to_prune = self._written + len(rows) >= PRUNE_EVERY
+            if is_time_to_prune:
+                # A node lives for years: the journal keeps what an operator may want to read, not everything.
+                self._connection.execute(
+                    "delete from journal where sequence <= (select max(sequence) from journal) - ?", (JOURNAL_LIMIT,)
+                )
+        self._written = 0 if is_time_to_prune else self._written + len(rows)
 
 
 def history(path: Path, machine: str | None, limit: int) -> tuple[Record, ...]:
@@ -86,7 +96,7 @@ def history(path: Path, machine: str | None, limit: int) -> tuple[Record, ...]:
         raise StoreUnusable(
             f"expected a node's journal at {path}, found none: has a node run with this state directory?"
         )
-    question = "select at, machine, trigger, source, target, attempt, reason, data from journal"
+    question = "select at, machine, trigger, source, target, attempt, reason, data, said from journal"
     where = " where machine = ?" if machine else ""
     values = (machine, limit) if machine else (limit,)
     try:
@@ -101,22 +111,42 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The data are reservations and leases: nobody else's business.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(path, timeout=5, check_same_thread=False)
-        connection.execute("pragma journal_mode=wal")
-        connection.execute("pragma synchronous=full")
-        version = connection.execute("pragma user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
-            connection.close()
-            raise StoreUnusable(
-                f"{path} was written by another version ({version}) of zosfsm; expected {SCHEMA_VERSION}"
-            )
-        connection.executescript(SCHEMA)
-        connection.execute(f"pragma user_version={SCHEMA_VERSION}")
-        connection.commit()
     except (OSError, sqlite3.Error) as error:
-        raise StoreUnusable(f"expected to keep the node's state in {path}, found: {error}") from error
+        raise StoreUnusable(
+            f"expected to keep the node's state in {path}, found: {error}; name another directory with --state-dir"
+        ) from error
+    try:
+        _prepare(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreUnusable(_damaged(path, error)) from error
+    except StoreUnusable:
+        connection.close()
+        raise
     return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("pragma user_version").fetchone()[0]
+    if version not in (0, SCHEMA_VERSION):
+        raise StoreUnusable(
+            f"expected {path} to have the form {SCHEMA_VERSION}, found {version}, of another version of zosfsm; "
+            "run that version, or move the file away to begin anew"
+        )
+    connection.execute("pragma journal_mode=wal")
+    connection.execute("pragma synchronous=full")
+    connection.executescript(SCHEMA)
+    connection.execute(f"pragma user_version={SCHEMA_VERSION}")
+    connection.commit()
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    return (
+        f"expected the node's state in {path}, found: {error}; free some space on its disk if that is full, "
+        "else move the file away to begin anew: the grid sends again what the node is to serve"
+    )
 
 
 def _snapshot(row: tuple[str, str, str, str, str, str, int, int, str]) -> Snapshot:
@@ -159,8 +189,9 @@ def _journal_row(record: Record) -> tuple[object, ...]:
         record.attempt,
         record.reason,
         record.data,
+        record.said,
     )
 
 
-def _record(row: tuple[str, str, str, str, str, int, str, str]) -> Record:
+def _record(row: tuple[str, str, str, str, str, int, str, str, str]) -> Record:
     return Record(datetime.fromisoformat(row[0]), *row[1:])

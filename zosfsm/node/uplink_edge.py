@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
+from zosfsm.kernel import firewall, rulesets
 from zosfsm.kernel.errors import KernelError
-from zosfsm.kernel.gateway import gateway_answers
+from zosfsm.kernel.gateway import GatewaySilent, gateway_answers
 from zosfsm.kernel.links import Link, Links
 from zosfsm.lifecycles.connectivity import (
+    BRIDGE,
     AttachUplink,
     Card,
     CardsListed,
@@ -22,13 +25,16 @@ from zosfsm.lifecycles.connectivity import (
 )
 from zosfsm.lifecycles.interface import GatewayFound, ProveGateway
 from zosfsm.node import lease_installation
-from zosfsm.node.executor import Handler
+from zosfsm.node.executor import Failure, Handler, failing
 from zosfsm.node.kernel_thread import KernelThread
 
 GATEWAY_ATTEMPTS = 5
 GATEWAY_INTERVAL_SECONDS = 0.3
 OUR_PREFIXES = ("b-", "l-", "w-")
 OUR_NAMES = frozenset({"zos", "br-ndmz", "to-ndmz"})
+LISTING_ATTEMPTS = 5
+
+log = logging.getLogger(__name__)
 
 
 def is_card(link: Link, bridge_index: int | None) -> bool:
@@ -39,10 +45,14 @@ def is_card(link: Link, bridge_index: int | None) -> bool:
 
 
 class UplinkEdge:
-    """The handlers for the effects of states/connectivity.toml and states/interface.toml."""
+    """The handlers for the effects of states/connectivity.toml and states/interface.toml.
 
-    def __init__(self, kernel: KernelThread) -> None:
+    `heard_carrier` answers what the kernel last said by itself of a card's carrier; None where it said nothing.
+    """
+
+    def __init__(self, kernel: KernelThread, heard_carrier: Callable[[str], bool | None]) -> None:
         self._kernel = kernel
+        self._heard_carrier = heard_carrier
 
     @property
     def handlers(self) -> Mapping[type[Effect], Handler]:
@@ -56,11 +66,33 @@ class UplinkEdge:
             ProveGateway: self._prove_gateway,
         }
 
+    @property
+    def failures(self) -> Mapping[type[Effect], Failure]:
+        """How each effect fails."""
+        return {
+            ListCards: failing("listing_failed"),
+            InspectUplink: failing("uplink_gone"),
+            AttachUplink: failing("attach_failed"),
+            DetachUplink: failing("detach_failed"),
+            RemoveUplink: failing("removal_failed"),
+            ProveGateway: failing("gateway_silent"),
+        }
+
     async def _list_cards(self, _emission: Emission) -> Event:
         try:
-            return Event("cards_listed", await self._kernel.run(listed_cards))
+            listed = await self._kernel.run(listed_cards)
+            for _ in range(LISTING_ATTEMPTS):
+                if not self._is_overtaken(listed):
+                    break
+                again = await self._kernel.run(listed_cards)
+                listed = CardsListed(again.cards, tuple(sorted({*listed.switched_on, *again.switched_on})))
         except KernelError as error:
             return Event("listing_failed", reason=str(error))
+        return Event("cards_listed", listed)
+
+    def _is_overtaken(self, listed: CardsListed) -> bool:
+        # A cable's news may pass the listing on its way here: told after the news, the list would undo it for good.
+        return any(self._heard_carrier(card.name) not in (None, card.carrier) for card in listed.cards)
 
     async def _inspect(self, emission: Emission) -> Event:
         effect = emission.effect
@@ -110,32 +142,44 @@ class UplinkEdge:
                 attempts=GATEWAY_ATTEMPTS,
                 interval_seconds=GATEWAY_INTERVAL_SECONDS,
             )
-        except KernelError:
+        except GatewaySilent:
             reason = f"leased {effect.source} but {effect.gateway} does not answer ARP"
             return Event("gateway_silent", reason=reason)
+        except KernelError as error:
+            return Event("gateway_silent", reason=str(error))
         return Event("gateway_answers", GatewayFound(mac), reason=f"{effect.gateway} answers ARP from {mac}")
 
 
 def listed_cards() -> CardsListed:
-    """Switches all cards on and lists them."""
+    """Switches all cards on and lists them. Raises KernelError where the kernel lists nothing at all."""
     with Links(None) as links:
-        bridge = links.find("zos")
+        bridge = links.find(BRIDGE)
         bridge_index = bridge.index if bridge else None
         cards = [link for link in links.all() if is_card(link, bridge_index)]
-        switched_on = tuple(card.name for card in cards if not card.up)
-        for name in switched_on:
-            links.set_up(name)
-        present = [links.get(card.name) for card in cards]
+        switched_on = tuple(card.name for card in cards if not card.up and switch_on(links, card.name))
+        # One that was taken out meanwhile is none.
+        present = [link for card in cards if (link := links.find(card.name)) is not None]
     return CardsListed(tuple(Card(link.name, link.mac, link.carrier) for link in present), switched_on)
 
 
+def switch_on(links: Links, name: str) -> bool:
+    """Switches a card on, and says whether it let itself: one that refuses is no reason to do without the others."""
+    try:
+        links.set_up(name)
+    except KernelError as error:
+        log.warning("a card cannot be switched on", extra={"link": name, "reason": str(error)})
+        return False
+    return True
+
+
 def remove_uplink(bridge: str, switch_off: tuple[str, ...]) -> None:
-    """The bridge is gone and the cards are as they were."""
+    """The bridge and the firewall are gone, and the cards are as they were."""
     with Links(None) as links:
         links.delete(bridge)
         for name in switch_off:
             if links.find(name) is not None:
                 links.set_down(name)
+    firewall.remove()
 
 
 def _uplink_fault(bridge: str, uplink: Uplink) -> str:
@@ -152,12 +196,16 @@ def _uplink_fault(bridge: str, uplink: Uplink) -> str:
         if uplink.lease.address not in links.addresses(bridge):
             return f"{bridge} does not have {uplink.lease.address}"
         route = links.default_route(4)
-        if route is None or route.gateway != uplink.lease.router:
-            return f"the default route is not through {uplink.lease.router}"
+        if route is None or (route.gateway, route.link) != (uplink.lease.router, bridge):
+            return f"the default route is not through {uplink.lease.router} on {bridge}"
+    # Mended and not reported: to leave the uplink because of it would cut off every network that it carries.
+    firewall.ensure(rulesets.host())
     return ""
 
 
 def _attach(bridge: str, uplink: Uplink) -> None:
+    # First of all, so that there is no moment without it. It concerns the bridges' packets only, no other link's.
+    firewall.ensure(rulesets.host())
     with Links(None) as links:
         links.ensure_bridge(bridge, uplink.mac)
         links.flush_addresses(uplink.link)

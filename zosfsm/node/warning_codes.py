@@ -55,6 +55,11 @@ _ALL = (
         "stored-machine-unusable", "A machine stored by an earlier start cannot be used; it began anew.", "report it"
     ),
     WarningCode(
+        "store-unwritable",
+        "The journal cannot be written: the node decides nothing until it can be.",
+        "free some space",
+    ),
+    WarningCode(
         "stopped", "The node's process has ended; its networks were left up.", "start it again with `zosfsm run`"
     ),
     WarningCode(

@@ -1,0 +1,59 @@
+"""The metrics file: Prometheus' text format, and what it says of a node."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.node.driven_node import DrivenNode
+from zosfsm.node.prometheus import Figures, exposition
+
+SAMPLE = re.compile(r'[a-z_]+(\{[a-z_]+="(?:[^"\\\n]|\\["\\n])*"(,[a-z_]+="(?:[^"\\\n]|\\["\\n])*")*\})? \d+(\.\d+)?')
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> DrivenNode:
+    return DrivenNode(tmp_path).comes_online().is_asked_for_a_network().builds_the_network()
+
+
+def test_every_line_is_a_comment_or_a_sample_and_the_last_ends(node: DrivenNode) -> None:
+    assert node.metrics.endswith("\n")
+    for line in node.metrics.splitlines():
+        assert line.startswith(("# HELP zosfsm_", "# TYPE zosfsm_")) or SAMPLE.fullmatch(line), line
+
+
+def test_the_samples_of_a_metric_stand_together_under_its_type(node: DrivenNode) -> None:
+    names = [re.split(r"[ {]", line)[0] for line in node.metrics.splitlines() if not line.startswith("#")]
+    runs = [name for index, name in enumerate(names) if index == 0 or names[index - 1] != name]
+    assert len(runs) == len(set(runs))
+    assert [line.split()[2] for line in node.metrics.splitlines() if line.startswith("# TYPE")] == runs
+
+
+def test_it_tells_what_the_status_tells(node: DrivenNode) -> None:
+    lines = node.metrics.splitlines()
+    assert "zosfsm_online 1" in lines
+    assert f"zosfsm_boot_seconds {node.document['boot_seconds']:.3f}" in lines
+    assert 'zosfsm_machine_state{machine="connectivity",state="online"} 1' in lines
+    assert 'zosfsm_resources{state="active"} 1' in lines
+    assert 'zosfsm_resources{state="failed"} 0' in lines
+    assert 'zosfsm_lease_expiry_timestamp_seconds{machine="lease:eth2"} 1714568400.110' in lines
+    assert 'zosfsm_warnings{code="no-gateway"} 1' in lines
+    assert f"zosfsm_transitions_total {len(node.records)}" in lines
+
+
+def test_a_machine_is_in_one_state_only(node: DrivenNode) -> None:
+    machines = re.findall(r'zosfsm_machine_state\{machine="([^"]+)"', node.metrics)
+    assert sorted(machines) == sorted(node.document["machines"])
+
+
+def test_there_is_no_boot_time_before_the_node_was_online(tmp_path: Path) -> None:
+    metrics = DrivenNode(tmp_path).starts().metrics
+    assert "zosfsm_online 0" in metrics
+    assert "boot_seconds" not in metrics
+
+
+def test_a_label_is_escaped() -> None:
+    figures = Figures(states={'a"b\\c\nd': "on"}, online=False, boot_seconds=None, transitions=None)
+    assert r'zosfsm_machine_state{machine="a\"b\\c\nd",state="on"} 1' in exposition(figures)
