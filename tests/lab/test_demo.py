@@ -19,7 +19,7 @@ from zosfsm.lab.place import Place
 
 pytestmark = pytest.mark.e2e
 
-MOMENTS = ("laying cables", "starting the grid", "powering the nodes on")
+MOMENTS = ("laying cables", "starting the grid", "powering the nodes on", "pinging every pair")
 
 
 def words(place: Place, *command: str) -> list[str]:

@@ -142,9 +142,11 @@ def test_a_kernel_that_does_not_list_its_cards_is_not_taken_for_one_without(node
 
 def test_an_address_that_somebody_else_has_is_warned_of(node: DrivenNode) -> None:
     node.starts().finds_cards("eth2").is_granted("eth2", 3)
-    node.hears("lease:eth2", "address_taken", Conflict("02:00:00:00:00:66"))
+    node.hears("lease:eth2", "address_taken", Conflict("02:00:00:00:00:66"), "02:00:00:00:00:66 has 192.0.3.7")
     assert node.codes() == ["address-conflict"]
-    assert "02:00:00:00:00:66" in node.document["warnings"][0]["sentence"]
+    assert node.document["warnings"][0]["sentence"] == (
+        "lease eth2: 02:00:00:00:00:66 has 192.0.3.7; find the host that has it"
+    )
 
 
 def test_a_silent_grid_is_warned_of_with_what_was_said(node: DrivenNode) -> None:

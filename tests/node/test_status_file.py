@@ -221,5 +221,5 @@ def test_what_a_network_says_cannot_break_the_document(node: DrivenNode) -> None
 
 
 def test_an_engine_that_has_not_begun_is_written_too(node: DrivenNode) -> None:
-    node.file.write(Engine(MACHINES, "seed", lambda record: None), BEGINNING, running=False)
+    node.file.write(Engine(MACHINES, "seed", [].append), BEGINNING, running=False)
     assert node.codes() == ["stopped"]

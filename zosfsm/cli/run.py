@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     except (NodeRunsAlready, StoreUnusable) as error:
         raise CommandFailed(str(error), FAILED) from error
     except OSError as error:
-        raise CommandFailed(f"the node cannot go on: {error}", FAILED) from error
+        raise CommandFailed(f"expected directories that the node can work in, found: {error}", FAILED) from error
     return 0
 
 

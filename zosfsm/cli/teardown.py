@@ -36,12 +36,17 @@ def run(arguments: argparse.Namespace) -> int:
         store = Store(configuration.state_directory / "node.sqlite")
     except (NodeRunsAlready, StoreUnusable) as error:
         raise CommandFailed(str(error), FAILED) from error
+    except OSError as error:
+        raise CommandFailed(f"expected a run directory to work in, found: {error}", FAILED) from error
     from zosfsm.node.node import Node
 
     async def tear_down() -> tuple[str, ...]:
         return await Node(configuration, store).tear_down()
 
-    left = asyncio.run(tear_down())
+    try:
+        left = asyncio.run(tear_down())
+    except StoreUnusable as error:
+        raise CommandFailed(str(error), FAILED) from error
     if left:
         raise CommandFailed(f"expected nothing to be left, found {', '.join(left)}; try again", FAILED)
     return 0
@@ -51,7 +56,11 @@ def _stop_node(run_directory: Path) -> None:
     process = holder(run_directory)
     if process is None:
         return
-    os.kill(process, signal.SIGTERM)
+    try:
+        os.kill(process, signal.SIGTERM)
+    except ProcessLookupError:
+        # It ended by itself a moment ago.
+        return
     deadline = time.monotonic() + STOP_SECONDS
     while holder(run_directory) == process:
         if time.monotonic() > deadline:

@@ -91,8 +91,7 @@ class _Way:
     def likeness(self) -> tuple[str | None, str, str, bool]:
         """Ways that are alike are drawn as one where there are many. An `else` is like no condition at all."""
         condition = self.label.condition.removeprefix(ELSE)
-        target = None if self.transition.target == self.source else self.transition.target
-        return target, self.label.trigger, condition, self.by_time
+        return self.transition.target, self.label.trigger, condition, self.by_time
 
 
 def picture(machine: MachineDefinition) -> Picture:
@@ -165,10 +164,10 @@ def _telling(ways: list[_Way]) -> Iterable[_Way]:
 
 
 def _loops(ways: list[_Way]) -> Iterable[Label]:
-    """Each trigger once, without its conditions: there is little room in a state."""
+    """Each trigger once, without its conditions, as room is scarce. Anew: the state is left and entered again."""
     labels: dict[str, Label] = {}
     for way in ways:
-        labels.setdefault(way.label.trigger, evolve(way.label, condition=""))
+        labels.setdefault(way.label.trigger, evolve(way.label, condition="anew" if way.transition.target else ""))
     return labels.values()
 
 

@@ -89,7 +89,7 @@ def _small(text: str) -> str:
 
 
 def _loop(label: Label) -> str:
-    return f'<font point-size="9.5" color="{INK}">↻ {escape(label.trigger)}</font>'
+    return f'<font point-size="9.5" color="{INK}">↻ {escape(label.text)}</font>'
 
 
 def _arrow(arrow: Arrow) -> str:
@@ -147,7 +147,7 @@ def _legend(definition: MachineDefinition) -> str:
     rows += (
         f'<tr><td><font color="{TIME_INK}">- - -</font></td><td align="left">time alone</td></tr>'
         '<tr><td>───</td><td align="left">an event</td></tr>'
-        '<tr><td>↻</td><td align="left">an event that it stays at</td></tr>'
+        '<tr><td>↻</td><td align="left">it stays; anew: entered again</td></tr>'
     )
     table = f'<table border="0" cellborder="0" cellspacing="3" cellpadding="2">{rows}</table>'
     return f"  legend [shape=plain fontsize=10 label=<{table}>];"

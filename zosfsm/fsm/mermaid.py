@@ -60,7 +60,7 @@ def _label(label: Label, by_time: bool) -> str:
 def _notes(shown: Picture) -> Iterable[str]:
     targets = {note.target for note in shown.notes if note.target is not None}
     for state in shown.machine.states:
-        lines = [f"↻ {plain(label.trigger)}" for label in shown.loops[state]]
+        lines = [f"↻ {plain(label.text)}" for label in shown.loops[state]]
         if state in targets:
             lines += [_note(note) for note in shown.notes if note.target == state]
         yield from _note_lines(state, lines)

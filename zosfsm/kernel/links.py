@@ -229,9 +229,11 @@ class Links(AddressOperations, RouteOperations):
 def link_from(message: Message) -> Link:
     """Read an RTM_NEWLINK message."""
     information = message.get_attr("IFLA_LINKINFO")
+    name = message.get_attr("IFLA_IFNAME") or ""
     return Link(
         index=message["index"],
-        name=message.get_attr("IFLA_IFNAME") or "",
+        # The kernel takes nearly any bytes for a name, and pyroute2 hands over as they are those that are no UTF-8.
+        name=name if isinstance(name, str) else name.decode(errors="replace"),
         kind=(information.get_attr("IFLA_INFO_KIND") or "") if information else "",
         mac=message.get_attr("IFLA_ADDRESS") or "",
         up=bool(message["flags"] & _UP),

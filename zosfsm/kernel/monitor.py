@@ -12,6 +12,7 @@ import asyncio
 import errno
 import logging
 import socket
+import struct
 from collections.abc import Callable
 
 from attrs import define, evolve, field, frozen
@@ -30,7 +31,8 @@ _log = logging.getLogger(__name__)
 _RECEIVE_BYTES = 1 << 16
 _BUFFER_BYTES = 1 << 20
 _RETRY_SECONDS = 0.1
-_DATAGRAMS_A_TURN = 64
+_DATAGRAMS_A_TURN = 16
+_UNREADABLE = (struct.error, AttributeError)  # what pyroute2 raises for a message that contradicts itself
 
 
 @frozen
@@ -144,6 +146,14 @@ class LinkMonitor:
         self._ask()
 
     def _take(self, data: bytes) -> None:
+        try:
+            self._follow(data)
+        except _UNREADABLE as error:
+            _log.warning("link monitor could not read what the kernel sent, and asks again: %s", error)
+            self._dump = None
+            self._ask_later()
+
+    def _follow(self, data: bytes) -> None:
         for message in self._marshal.parse(data):
             header = message["header"]
             # A notification carries the sequence and port of whoever caused the change, so both must be ours.
@@ -213,10 +223,10 @@ class _Dump:
     stale: bool = False
 
 
-class _Done(nlmsg):  # type: ignore[misc]
+class _Done(nlmsg):
     """The end of a dump, with the reason where that is an error (a negative errno)."""
 
-    fields = (("error", "i"),)
+    fields = (("error", "i"),)  # type: ignore[assignment]
 
 
 class _Marshal(MarshalRtnl):
@@ -237,10 +247,10 @@ def _open(buffer_bytes: int) -> socket.socket:
 
 
 def _dump_request(sequence: int) -> bytes:
-    request = ifinfmsg()
+    request = ifinfmsg()  # type: ignore[no-untyped-call]
     request["header"].update(type=RTM_GETLINK, flags=NLM_F_REQUEST | NLM_F_DUMP, sequence_number=sequence)
     request["attrs"] = [("IFLA_EXT_MASK", SKIP_STATISTICS)]
-    request.encode()
+    request.encode()  # type: ignore[no-untyped-call]
     return bytes(request.data)
 
 

@@ -203,7 +203,7 @@ class Node:
             if not await self._committed():
                 return False
             self._status.write(self.engine, self._clock.now(), running=True)
-            if self._moved.keys() & {"connectivity"} and self.engine.instances["connectivity"].state in UPLINK_MOVES:
+            if self._has_left_uplink():
                 self._in_background(self._grid.close())
             for machine, visit in self._moved.items():
                 self._executor.moved_on(machine, visit)
@@ -211,6 +211,10 @@ class Node:
             for emission in emissions:
                 self._executor.carry_out(emission)
         return True
+
+    def _has_left_uplink(self) -> bool:
+        connectivity = self.engine.instances.get("connectivity")
+        return "connectivity" in self._moved and (connectivity is None or connectivity.state in UPLINK_MOVES)
 
     async def _round(self) -> list[Emission]:
         emissions: list[Emission] = []

@@ -16,7 +16,10 @@ Labels = tuple[tuple[str, str], ...]
 
 @frozen
 class Figures:
-    """What is exposed; None where it is not known (yet). `states` and `lease_expiries` are by machine, `resources` by state, `warnings` by code."""
+    """What is exposed; None where it is not known (yet).
+
+    `states` and `lease_expiries` are by machine, `resources` by state, `warnings` by code.
+    """
 
     states: Mapping[str, str]
     online: bool

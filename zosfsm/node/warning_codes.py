@@ -24,7 +24,7 @@ _ALL = (
     WarningCode("no-carrier", "No network card has carrier.", "plug a cable into one of them"),
     WarningCode("no-uplink", "Cards have carrier, and none offers a way out.", "see the cards' own warnings"),
     WarningCode("no-lease", "DHCP gave a card no usable address.", "look at the DHCP server behind it"),
-    WarningCode("address-conflict", "Somebody else uses the address that DHCP gave.", "find the host with that MAC"),
+    WarningCode("address-conflict", "Somebody else uses the address that DHCP gave.", "find the host that has it"),
     WarningCode(
         "no-gateway", "A card has an address and no gateway that answers.", "look at the router behind it, or unplug it"
     ),

@@ -1,0 +1,109 @@
+"""kill -9 of a node at any moment of a network's life: started again, it ends up where it would have been anyway."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from random import Random
+
+import pytest
+
+from tests.e2e.small_farm import NodeUnderTest, SmallFarm
+from tests.e2e.user import User
+from zosfsm.grid.reservations import ResultState
+from zosfsm.lab.probes import reachable_pairs
+from zosfsm.lab.workload import join, leave
+from zosfsm.mesh.plans import MeshPlan
+from zosfsm.mesh.request import NodeRequest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("farm")]
+
+ROUNDS = 8
+SEED = os.environ.get("ZOSFSM_SEED") or secrets.token_hex(4)
+
+# How long the node takes for what it does, and a little more: the kill is to be during that or just after.
+_WORK_SECONDS = 0.25
+_BOOT_SECONDS = 1.8
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_a_node_killed_at_random_moments_ends_up_with_what_the_grid_wants(
+    farm: SmallFarm, user: User, number: int
+) -> None:
+    chance = Random(f"{SEED}-{number}")
+    print(f"ZOSFSM_SEED={SEED}")
+    # The victim is asked last, so that the kill falls into its work.
+    bystander, victim = farm.nodes if number % 2 else reversed(farm.nodes)
+    mesh = planned(farm, user, f"crash-{number}", None)
+    network = user.network(mesh)
+
+    reservations = user.apply(mesh, bystander, victim)
+    torment(victim, chance, f"resource:{network}")
+    settle(farm, user, network, mesh, reservations)
+    check_carries_packets(farm, mesh)
+
+    newer = planned(farm, user, f"crash-{number}", mesh)
+    newer_reservations = user.apply(newer, bystander, victim)
+    torment(victim, chance, f"resource:{network}")
+    settle(farm, user, network, newer, newer_reservations)
+
+    user.delete(reservations)
+    user.delete(newer_reservations)
+    torment(victim, chance, f"resource:{network}")
+    user.wait_deleted(reservations)
+    user.wait_deleted(newer_reservations)
+    for node in farm.nodes:
+        node.wait(
+            lambda states: f"resource:{network}" not in states and states.get("registration") == "registered",
+            f"rid of {network}",
+        )
+        node.check_has_exactly({})
+
+
+def planned(farm: SmallFarm, user: User, name: str, previous: MeshPlan | None) -> MeshPlan:
+    """A network over both nodes; a later version of it has other ports, and one more node that does not exist."""
+    first_port = 3000 if previous is None else 4000
+    requests = [NodeRequest(node.identifier, None, first_port + at) for at, node in enumerate(farm.nodes)]
+    if previous is not None:
+        requests.append(NodeRequest(user.third.identifier))
+    return user.plan(name, requests, previous)
+
+
+def torment(node: NodeUnderTest, chance: Random, machine: str) -> None:
+    """Kill the node some moments after something was asked of it, and perhaps again while it starts; then let it be."""
+    time.sleep(chance.uniform(0, _WORK_SECONDS))
+    print(f"{node.node.name} killed with {machine} {node.states().get(machine, 'unheard of')}")
+    node.kill()
+    while chance.random() < 0.4:
+        node.start()
+        time.sleep(chance.uniform(0, _BOOT_SECONDS))
+        print(f"{node.node.name} killed again with {machine} {node.states().get(machine, 'unheard of')}")
+        node.kill()
+    node.start()
+
+
+def settle(farm: SmallFarm, user: User, network: str, mesh: MeshPlan, reservations: dict[str, str]) -> None:
+    """Until both nodes say that they have it; then everything has to agree with what they say."""
+    for node in farm.nodes:
+        answer = user.answer(reservations[node.node.name])
+        assert (answer.state, answer.error) == (ResultState.OK, "")
+        node.wait_active(network)
+        resource = mesh.resource(node.identifier)
+        assert resource is not None
+        node.check_has_exactly({network: resource.listen_port})
+
+
+def check_carries_packets(farm: SmallFarm, mesh: MeshPlan) -> None:
+    lab = farm.farm
+    workloads = []
+    for node in farm.nodes:
+        resource = mesh.resource(node.identifier)
+        assert resource is not None
+        bridge = next(name for name in node.links() if name.startswith("b-") and name != "br-ndmz")
+        workloads.append(join(lab.place, node.node, lab.file, bridge, resource.subnet))
+    try:
+        assert len(reachable_pairs(workloads)) == 2
+    finally:
+        for node in farm.nodes:
+            leave(lab.place, node.node, lab.file)

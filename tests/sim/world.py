@@ -1,0 +1,255 @@
+"""A simulated node: the real engine with all machines, and a kernel and a grid made of plain data, in simulated time.
+
+It carries effects out as the node's executor does: one machine's in order, those of different machines side by side;
+questions of a machine that has moved on are given up. What goes wrong is the tests' choice (`fault`).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from enum import Enum
+from ipaddress import IPv4Network
+
+from attrs import define, evolve
+
+from tests.sim.effects import Outside
+from tests.sim.grid import SimGrid
+from tests.sim.network import Network, SimCard
+from zosfsm.fsm.definition import Kind
+from zosfsm.fsm.engine import Emission, Engine
+from zosfsm.fsm.explorer import START
+from zosfsm.fsm.journal import Record
+from zosfsm.fsm.lifecycle import Event
+from zosfsm.fsm.machine import Delivery, Instance
+from zosfsm.lifecycles.catalogue import catalogue
+from zosfsm.lifecycles.interface import LinkSeen
+
+MACHINES = catalogue()
+DURABLE = frozenset(definition.name for definition, _ in MACHINES if definition.durable)
+SINGLETONS = ("connectivity", "registration", "polling", "delivery", "dmz")
+LATENCY = timedelta(milliseconds=20)
+# More than a hundred transitions a second, for longer than a boot takes, is machines chasing each other.
+MOST_TRANSITIONS_A_SECOND = 100
+
+
+class Fault(Enum):
+    """What may go wrong with an effect."""
+
+    FAILED = "it failed, and that is said"
+    UNHEARD = "it was done, and the answer was lost"
+    IGNORED = "it was not done, and nothing is said"
+
+
+@define(eq=False)
+class Moved:
+    """One transition, for tests and for whoever reads their failures."""
+
+    seconds: float
+    machine: str
+    event: str
+    source: str
+    state: str
+    reason: str
+
+
+class World:
+    """`fault` is asked before every effect. Time moves only in `wait`."""
+
+    def __init__(self, cards: Iterable[SimCard] = (), fault: Callable[[Emission], Fault | None] | None = None) -> None:
+        self.now = START
+        self.cards = {card.name: card for card in cards}
+        self.grid = SimGrid()
+        self.fault = fault or (lambda _emission: None)
+        self.moves: list[Moved] = []
+        self.outside = Outside(self)
+        self._agenda: list[tuple[datetime, int, int, Callable[[], None]]] = []
+        self._count = 0
+        self._life = 0
+        self._lines: dict[str, deque[Emission]] = {}
+        self.engine = self._new_engine()
+
+    # What tests look at
+
+    def state(self, name: str) -> str:
+        """The state of a machine; "gone" where there is none."""
+        instance = self.engine.instances.get(name)
+        return instance.state if instance else "gone"
+
+    def reason(self, name: str) -> str:
+        """Why the machine is in its state."""
+        return self.engine.instances[name].reason
+
+    def resources(self) -> list[Instance]:
+        """All network resources that live."""
+        return [one for name, one in self.engine.instances.items() if name.startswith("resource:")]
+
+    def path(self, machine: str) -> list[str]:
+        """The states that a machine has gone through."""
+        return [move.state for move in self.moves if move.machine == machine]
+
+    # What tests do
+
+    def start(self) -> None:
+        """Power-on, or the process's start after a crash."""
+        for name in SINGLETONS:
+            self.step(name, Event("start", reason="the node was started"))
+        for instance in self.resources():
+            self.step(instance.name, Event("start", reason="the node was started again"))
+        for card in list(self.cards.values()):
+            self.at(timedelta(milliseconds=5), lambda card=card: self._news(card))  # type: ignore[misc]
+
+    def crash(self, is_done: Callable[[Emission], bool] = lambda _emission: False) -> None:
+        """The process is killed. Of the effects under way, those are done that `is_done` picks."""
+        for line in self._lines.values():
+            for emission in list(line)[:1]:
+                if is_done(emission):
+                    self.outside.carry_out(emission)
+        snapshots = [
+            self.engine.snapshot(name) for name in self.engine.instances if name.partition(":")[0] in DURABLE
+        ]
+        self._life += 1
+        self._lines.clear()
+        self.outside.sockets.clear()
+        self.engine = self._new_engine()
+        for snapshot in snapshots:
+            self.engine.restore(snapshot)
+
+    def restart(self) -> None:
+        """A crash and a start right after it."""
+        self.crash()
+        self.start()
+
+    def tear_down(self) -> None:
+        """As the node does it: networks, their way out, the uplink; each has its time."""
+        names = [one.name for one in self.resources()]
+        for group in (names, ["dmz"], ["connectivity", "registration", "polling", "delivery"]):
+            for name in group:
+                self.step(name, Event("teardown", reason="the node takes its networks down"))
+            self.wait(60)
+
+    def plug(self, name: str, network: Network | None) -> None:
+        """The cable goes into another network, or out."""
+        self.cards[name].network = network
+        self._news(self.cards[name])
+
+    def take_out(self, name: str) -> None:
+        """The card leaves the machine."""
+        self.cards[name].present = False
+        self.outside.lose_card(name)
+        self.step(f"interface:{name}", Event("vanished", reason=f"{name} was taken out"))
+
+    def put_in(self, name: str) -> None:
+        """The card comes back."""
+        self.cards[name].present = True
+        self._news(self.cards[name])
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass, and everything happen that is due."""
+        end, began, first = self.now + timedelta(seconds=seconds), self.now, len(self.moves)
+        while True:
+            due = min(filter(None, (self._next(), self.engine.next_deadline())), default=None)
+            if due is None or due > end:
+                break
+            self.now = max(due, self.now)
+            if self._next() is not None and self._agenda[0][0] <= self.now:
+                _, _, life, work = heapq.heappop(self._agenda)
+                if life == self._life:
+                    work()
+            else:
+                self._settle(self.engine.tick(self.now))
+            passed = (self.now - began).total_seconds() + 10
+            assert len(self.moves) - first < MOST_TRANSITIONS_A_SECOND * passed, self.story(40)
+        self.now = end
+
+    def wait_for(self, done: Callable[[], bool], at_most_seconds: float) -> None:
+        """Lets time pass until something holds; fails where it never does."""
+        end = self.now + timedelta(seconds=at_most_seconds)
+        while not done():
+            assert self.now < end, self.story(60)
+            self.wait(5)
+
+    def step(self, name: str, event: Event) -> None:
+        """One event, and all effects that follow from it."""
+        self._settle(self.engine.step(name, event, self.now))
+
+    def at(self, delay: timedelta, work: Callable[[], None]) -> None:
+        """Something that happens later in this life of the process."""
+        self._count += 1
+        heapq.heappush(self._agenda, (self.now + delay, self._count, self._life, work))
+
+    def story(self, last: int) -> str:
+        """The last transitions, and where every machine is."""
+        lines = [
+            f"{move.seconds:10.2f} {move.machine:18} {move.source} -> {move.state} ({move.event}) {move.reason}"
+            for move in self.moves[-last:]
+        ]
+        lines += [f"{name}: {one.state} {dict(one.deadlines)}" for name, one in self.engine.instances.items()]
+        return "\n".join(["", *lines])
+
+    def _next(self) -> datetime | None:
+        return self._agenda[0][0] if self._agenda else None
+
+    def _news(self, card: SimCard) -> None:
+        if card.present:
+            reason = "carrier" if card.carrier else "no carrier"
+            self.step(f"interface:{card.name}", Event("seen", LinkSeen(card.mac, card.carrier), reason))
+
+    def _new_engine(self) -> Engine:
+        records: list[Record] = []
+        return Engine(MACHINES, "sim", records.append, self._observe)
+
+    def _observe(self, instance: Instance, delivery: Delivery) -> None:
+        if delivery.taken is None:
+            return
+        seconds = (self.now - START).total_seconds()
+        trigger = delivery.event.trigger
+        self.moves.append(Moved(seconds, instance.name, trigger, delivery.source, instance.state, instance.reason))
+
+    def _settle(self, emissions: Iterable[Emission]) -> None:
+        for name, instance in self.engine.instances.items():
+            kind = self.engine.runner(name).state(instance).kind
+            assert kind is not Kind.TRANSIENT or instance.deadlines, f"{name} could be {instance.state} for ever"
+        for emission in emissions:
+            line = self._lines.setdefault(emission.machine, deque())
+            line.append(emission)
+            if len(line) == 1:
+                self.at(LATENCY, lambda line=line: self._work_off(line))  # type: ignore[misc]
+
+    def _work_off(self, line: deque[Emission]) -> None:
+        emission = line[0]
+        answer = self._carried_out(emission)
+        if isinstance(answer, timedelta):
+            # It is a long question: nothing to say yet.
+            self.at(answer, lambda: self._work_off(line))
+            return
+        line.popleft()
+        if line:
+            self.at(LATENCY, lambda: self._work_off(line))
+        if answer is not None:
+            self.step(emission.machine, evolve(answer, visit=emission.visit))
+
+    def _carried_out(self, emission: Emission) -> Event | timedelta | None:
+        instance = self.engine.instances.get(emission.machine)
+        has_moved_on = instance is None or instance.visit != emission.visit
+        if has_moved_on and self.outside.is_question(emission.effect):
+            return None
+        fault = self.fault(emission)
+        if fault is Fault.IGNORED:
+            return None
+        if fault is Fault.FAILED:
+            return self.outside.failure(emission.effect)
+        answer = self.outside.carry_out(emission)
+        return None if fault is Fault.UNHEARD and not isinstance(answer, timedelta) else answer
+
+
+def lan(number: int, **facts: object) -> Network:
+    """A farmer's network: 192.0.<number>.0/24."""
+    return Network(IPv4Network(f"192.0.{number}.0/24"), **facts)  # type: ignore[arg-type]
+
+
+def card(number: int, network: Network | None = None) -> SimCard:
+    """The card eth<number>."""
+    return SimCard(f"eth{number}", f"02:00:00:00:00:0{number}", network)
