@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.node.driven_node import DrivenNode
-from zosfsm.cli.history import STORE_NAME
 from zosfsm.cli.main import main
-from zosfsm.node.store import Store
+from zosfsm.node.store import STORE_NAME, Store
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from zosfsm.kernel.router_namespace import (
     address_differences,
     link_differences,
     router_differences,
-    set_addresses,
     set_up_router,
 )
 
@@ -35,8 +34,8 @@ def test_an_address_is_replaced_by_another_of_its_subnet(namespace: str) -> None
     with Links(namespace) as links:
         links.ensure_bridge("lan")
         links.set_up("lan")
-        set_addresses(links, "lan", (_OLD, _SIX))
-        set_addresses(links, "lan", (_NEW, _SIX))
+        links.set_addresses("lan", (_OLD, _SIX))
+        links.set_addresses("lan", (_NEW, _SIX))
         assert {_NEW, _SIX} == {each for each in links.addresses("lan") if not each.is_link_local}
         assert address_differences(links, "lan", (_NEW, _SIX)) == ()
 

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from tests.lab.ground import Ground
+from tests.lab.host import host_picture
 from tests.lab.waiting import until
 from zosfsm.kernel.links import Links
 from zosfsm.lab.build import build_ground, mac_of
@@ -28,17 +29,6 @@ def run(words: list[str]) -> subprocess.CompletedProcess[str]:
 
 def on(place: Place, machine: str, *words: str) -> subprocess.CompletedProcess[str]:
     return run(["nsenter", f"--net={place.namespace_file(machine)}", "--", *words])
-
-
-def host_picture() -> str:
-    commands = ("ip -o link", "ip -o address", "ip route show table all", "ip -6 route show table all", "ip rule")
-    # Counted down by the kernel all the time, and said of addresses that router advertisements gave.
-    told = "".join(run(command.split()).stdout for command in commands)
-    told += "".join(
-        run(["sysctl", "-n", name]).stdout for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
-    )
-    told += run(["nft", "list", "ruleset"]).stdout
-    return "\n".join(line.partition("valid_lft")[0].partition(" expires")[0] for line in told.splitlines())
 
 
 def lease(ground: Ground, name: str, nic: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.host import host_picture
 from tests.lab.waiting import until
 from zosfsm.lab.farm import traces
 from zosfsm.lab.place import Place
@@ -41,6 +42,7 @@ def demo_at(place: Place, log: Path, moment: str) -> Iterator[subprocess.Popen[b
 
 
 def test_the_demo_finds_everything_true_within_a_minute(place: Place) -> None:
+    before = host_picture()
     done = subprocess.run(words(place, "demo", "--json"), capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -56,7 +58,9 @@ def test_the_demo_finds_everything_true_within_a_minute(place: Place) -> None:
     assert document["internet"] == {"outgoing": 3, "incoming_blocked": 3}
     assert document["leaks"] == {"namespaces": 0, "links": 0, "processes": 0, "ports": 0}
     assert set(document) == {"schema", "nodes", "mesh", "internet", "leaks", "seconds"}
+    assert document["seconds"] < 60
     assert traces(place) == ()
+    assert host_picture() == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

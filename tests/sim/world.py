@@ -33,6 +33,8 @@ SINGLETONS = ("connectivity", "registration", "polling", "delivery", "dmz")
 LATENCY = timedelta(milliseconds=20)
 # More than a hundred transitions a second, for longer than a boot takes, is machines chasing each other.
 MOST_TRANSITIONS_A_SECOND = 100
+# What happens all the time and explains nothing.
+ROUTINE = frozenset({"recheck", "internet_answers", "pause_over", "polled", "renew", "ack", "report", "published"})
 
 
 class Fault(Enum):
@@ -184,7 +186,7 @@ class World:
         """The last transitions, and where every machine is."""
         lines = [
             f"{move.seconds:10.2f} {move.machine:18} {move.source} -> {move.state} ({move.event}) {move.reason}"
-            for move in self.moves[-last:]
+            for move in [move for move in self.moves if move.event not in ROUTINE][-last:]
         ]
         lines += [f"{name}: {one.state} {dict(one.deadlines)}" for name, one in self.engine.instances.items()]
         return "\n".join(["", *lines])

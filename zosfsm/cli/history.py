@@ -9,11 +9,10 @@ from pathlib import Path
 from zosfsm.cli.errors import DONE, FAILED, USAGE, CommandFailed
 from zosfsm.cli.grid_calls import printable
 from zosfsm.fsm.journal import Record
-from zosfsm.node.configuration import STATE_DIRECTORY
+from zosfsm.node.configuration import RUN_DIRECTORY, state_of
 from zosfsm.node.status_entries import moment
-from zosfsm.node.store import StoreUnusable, history
+from zosfsm.node.store import STORE_NAME, StoreUnusable, history
 
-STORE_NAME = "node.sqlite"
 _DEFAULT_LIMIT = 50
 _LARGEST_LIMIT = 1_000_000
 
@@ -23,13 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("machine", nargs="?", metavar="MACHINE", help="connectivity, interface:eth0, ... (all)")
     parser.add_argument("--limit", type=int, default=_DEFAULT_LIMIT, metavar="N", help="the last N (%(default)s)")
     parser.add_argument("--json", action="store_true", help="one JSON list, oldest first")
-    parser.add_argument(
-        "--state-dir",
-        type=Path,
-        default=STATE_DIRECTORY,
-        metavar="DIR",
-        help="where the node keeps its journal (%(default)s)",
-    )
+    parser.add_argument("--run-dir", type=Path, default=RUN_DIRECTORY, metavar="DIR", help="the node's (%(default)s)")
+    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="where the journal is (where the node keeps it)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,7 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.limit <= _LARGEST_LIMIT:
         raise CommandFailed(f"--limit: expected 1 to {_LARGEST_LIMIT}, found {arguments.limit}", USAGE)
     try:
-        records = history(arguments.state_dir / STORE_NAME, arguments.machine, arguments.limit)
+        records = history(
+            (arguments.state_dir or state_of(arguments.run_dir)) / STORE_NAME, arguments.machine, arguments.limit
+        )
     except StoreUnusable as error:
         raise CommandFailed(str(error), FAILED) from error
     if arguments.json:

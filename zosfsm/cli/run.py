@@ -9,10 +9,10 @@ import signal
 from pathlib import Path
 
 from zosfsm.cli.errors import FAILED, USAGE, CommandFailed
-from zosfsm.node.configuration import Configuration, ConfigurationInvalid, configure
+from zosfsm.node.configuration import Configuration, ConfigurationInvalid, configure, point_to_state
 from zosfsm.node.lock import NodeLock, NodeRunsAlready
 from zosfsm.node.log_format import configure_logging
-from zosfsm.node.store import Store, StoreUnusable
+from zosfsm.node.store import STORE_NAME, Store, StoreUnusable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     lock = NodeLock(configuration.run_directory)
     try:
         lock.acquire()
-        store = Store(configuration.state_directory / "node.sqlite")
+        store = Store(configuration.state_directory / STORE_NAME)
+        point_to_state(configuration)
         asyncio.run(_be_the_node(configuration, store, tear_down=arguments.teardown_on_exit))
     except (NodeRunsAlready, StoreUnusable) as error:
         raise CommandFailed(str(error), FAILED) from error

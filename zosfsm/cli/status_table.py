@@ -15,6 +15,8 @@ from zosfsm.node.status_entries import Status
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+# What is looked for with the eyes or copied stays on one line, however narrow the terminal is.
+_WHOLE = frozenset({"machine", "state", "interface", "resource", "address", "subnet", "warning"})
 _STYLES = {"stable": "green", "transient": "yellow", "failure": "red", "final": "dim"}
 
 
@@ -59,7 +61,7 @@ def picture(status: Status, now: datetime) -> RenderableType:
     for block in blocks(status, now):
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in block.headings:
-            table.add_column(heading, overflow="fold", no_wrap=heading not in ("reason", "sentence"))
+            table.add_column(heading, overflow="fold", no_wrap=heading in _WHOLE)
         for index, row in enumerate(block.rows):
             style = _STYLES.get(block.kinds[index], "") if block.kinds else ""
             # As text: what comes from a network must not be taken for markup.
@@ -92,11 +94,10 @@ def _interfaces(status: Status) -> Block:
             "carrier" if card.carrier else "no carrier",
             str(card.address or ""),
             str(card.gateway or ""),
-            card.gateway_mac or "",
         )
         for card in status.interfaces
     )
-    return Block(("interface", "mac", "link", "address", "gateway", "gateway mac"), rows)
+    return Block(("interface", "mac", "link", "address", "gateway"), rows)
 
 
 def _resources(status: Status) -> Block:

@@ -11,21 +11,23 @@ from pathlib import Path
 
 from zosfsm.cli.errors import FAILED, CommandFailed
 from zosfsm.cli.run import configured, demand_root
+from zosfsm.node.configuration import RUN_DIRECTORY, state_of
 from zosfsm.node.lock import NodeLock, NodeRunsAlready, holder
 from zosfsm.node.log_format import configure_logging
-from zosfsm.node.store import Store, StoreUnusable
+from zosfsm.node.store import STORE_NAME, Store, StoreUnusable
 
 STOP_SECONDS = 10.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `zosfsm teardown`."""
-    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="the node's state directory (/var/lib/zosfsm)")
+    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="the node's state (what it ran with)")
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="the node's run directory (/run/zosfsm)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Stops the node if it runs, then tears down; 1 where something is left, which is named."""
+    arguments.state_dir = arguments.state_dir or state_of(arguments.run_dir or RUN_DIRECTORY)
     configuration = configured(arguments)
     configure_logging(configuration.debug)
     demand_root()
@@ -33,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     lock = NodeLock(configuration.run_directory)
     try:
         lock.acquire()
-        store = Store(configuration.state_directory / "node.sqlite")
+        store = Store(configuration.state_directory / STORE_NAME)
     except (NodeRunsAlready, StoreUnusable) as error:
         raise CommandFailed(str(error), FAILED) from error
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -26,10 +27,32 @@ class AddressOperations(NetlinkSession):
 
     def ensure_address(self, name: str, interface: Interface) -> None:
         """Give the link `name` the address `interface`; the same address with another prefix length is replaced."""
-        operation = f"add address {interface} to {name}{self._where()}"
         present = self.addresses(name)
-        if interface in present:
-            return
+        if interface not in present:
+            self._add_address(name, interface, present)
+
+    def set_addresses(self, name: str, wanted: Iterable[Interface]) -> None:
+        """Give the link `wanted` and no others but the kernel's link-local IPv6 ones; what stays is not touched."""
+        addresses = tuple(wanted)
+        present = self.addresses(name)
+        for interface in addresses:
+            if interface not in present:
+                self._add_address(name, interface, present)
+        self._remove_addresses(
+            name, [each for each in present if each not in addresses and not is_link_local_ipv6(each)]
+        )
+
+    def remove_address(self, name: str, interface: Interface) -> None:
+        """Take the address `interface` from the link `name`; an absent address or link is success."""
+        self._remove_addresses(name, [interface])
+
+    def flush_addresses(self, name: str) -> None:
+        """Take every address from the link `name` but the link-local IPv6 ones, without which IPv6 fails."""
+        if self._index(name) is not None:
+            self.set_addresses(name, ())
+
+    def _add_address(self, name: str, interface: Interface, present: tuple[Interface, ...]) -> None:
+        operation = f"add address {interface} to {name}{self._where()}"
         stale = [other for other in present if other.ip == interface.ip]
         if interface.version == 6:
             # IPv6 has an address once only, whatever its prefix length; IPv4 can have both for a moment.
@@ -45,18 +68,6 @@ class AddressOperations(NetlinkSession):
         if interface.version == 4:
             self._remove_addresses(name, stale)
 
-    def remove_address(self, name: str, interface: Interface) -> None:
-        """Take the address `interface` from the link `name`; an absent address or link is success."""
-        self._remove_addresses(name, [interface])
-
-    def flush_addresses(self, name: str) -> None:
-        """Take every address from the link `name` but the link-local IPv6 ones, without which IPv6 fails."""
-        if self._index(name) is None:
-            return
-        self._remove_addresses(
-            name, [each for each in self.addresses(name) if each.version == 4 or not each.is_link_local]
-        )
-
     def _remove_addresses(self, name: str, interfaces: list[Interface]) -> None:
         for interface in interfaces:
             index = self._index(name)
@@ -70,6 +81,11 @@ class AddressOperations(NetlinkSession):
 
     def _change(self, command: str, index: int, interface: Interface) -> None:
         self._route().addr(command, index=index, address=str(interface.ip), prefixlen=interface.network.prefixlen)
+
+
+def is_link_local_ipv6(interface: Interface) -> bool:
+    """Whether it is an address that the kernel gives a link by itself (RFC 4862, 5.3)."""
+    return interface.version == 6 and interface.is_link_local
 
 
 def _interface(message: Message) -> Interface:

@@ -18,7 +18,6 @@ from zosfsm.kernel.router_namespace import (
     close_to_host,
     link_differences,
     router_differences,
-    set_addresses,
     set_up_router,
 )
 
@@ -58,7 +57,7 @@ def ensure(uplink_mac: str, farmer_networks: Iterable[IPv4Network | IPv6Network]
     with Links(NAMESPACE) as links:
         links.set_up("lo")
         links.set_up(INSIDE)
-        set_addresses(links, INSIDE, ADDRESSES)
+        links.set_addresses(INSIDE, ADDRESSES)
         links.set_up(UPLINK)
 
 

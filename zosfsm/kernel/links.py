@@ -55,7 +55,8 @@ class Links(AddressOperations, RouteOperations):
 
     def all(self) -> tuple[Link, ...]:
         """Every link, lo among them, in the order of their indexes."""
-        return tuple(sorted((link_from(message) for message in self._link_messages()), key=lambda link: link.index))
+        messages = self._dump(f"list the links{self._where()}", lambda: self._route().link("dump"))
+        return tuple(sorted((link_from(message) for message in messages), key=lambda link: link.index))
 
     def find(self, name: str) -> Link | None:
         """The link `name`, or None."""
@@ -71,37 +72,30 @@ class Links(AddressOperations, RouteOperations):
 
     def set_up(self, name: str) -> None:
         """Switch the link on."""
-        link = self.get(name)
-        if not link.up:
-            self._set(link, f"switch {name} on", state="up")
+        self._set(name, f"switch {name} on", state="up")
 
     def set_down(self, name: str) -> None:
         """Switch the link off; the kernel drops its routes and its IPv6 addresses."""
-        link = self.get(name)
-        if link.up:
-            self._set(link, f"switch {name} off", state="down")
+        self._set(name, f"switch {name} off", state="down")
 
     def set_mac(self, name: str, mac: str) -> None:
         """Give the link the MAC address `mac` ("02:00:00:00:00:01")."""
         check_mac(mac)
-        link = self.get(name)
-        if link.mac != mac.lower():
-            self._set(link, f"give {name} the MAC {mac}", address=mac.lower())
+        # Some drivers take a link down to set even the MAC that it has.
+        if self.get(name).mac != mac.lower():
+            self._set(name, f"give {name} the MAC {mac}", address=mac.lower())
 
     def set_mtu(self, name: str, mtu: int) -> None:
         """Set the largest packet, in bytes, that the link takes."""
-        link = self.get(name)
-        if link.mtu != mtu:
-            self._set(link, f"set the MTU of {name} to {mtu}", mtu=mtu)
+        self._set(name, f"set the MTU of {name} to {mtu}", mtu=mtu)
 
     def rename(self, name: str, new: str) -> None:
         """Rename the link; success if only `new` is there already."""
         check_link_name(new)
-        link = self.find(name)
-        if link is None:
+        if self._index(name) is None:
             self.get(new)
         elif name != new:
-            self._set(link, f"rename {name} to {new}", ifname=new)
+            self._set(name, f"rename {name} to {new}", ifname=new)
 
     def ensure_bridge(self, name: str, mac: str | None = None) -> None:
         """A bridge `name`, off when new. Without `mac` it takes its MAC from its ports and changes with them."""
@@ -157,12 +151,11 @@ class Links(AddressOperations, RouteOperations):
     def move(self, name: str, into: str | None) -> None:
         """Move the link to the namespace `into`, where it arrives off and without addresses; success if it is there."""
         with _handle(into) as handle:
-            link = self.find(name)
-            if link is None:
+            if self._index(name) is None:
                 with Links(into) as others:
                     others.get(name)
             elif not self._is_own(handle):
-                self._set(link, f"move {name} to network namespace {into or 'of this thread'}", net_ns_fd=handle)
+                self._set(name, f"move {name} to network namespace {into or 'of this thread'}", net_ns_fd=handle)
 
     def delete(self, name: str) -> None:
         """Remove the link, with its other half if it is a pair; success if it is absent."""
@@ -176,19 +169,18 @@ class Links(AddressOperations, RouteOperations):
         """Make the link a port of `bridge`, also if it is a port of another one now."""
         operation = f"put {name} into bridge {bridge}"
         master = self._required_index(bridge, operation)
-        link = self.get(name)
-        if link.master != master:
-            self._set(link, operation, master=master)
+        self._set(name, operation, master=master)
 
     def release(self, name: str) -> None:
         """Take the link out of its bridge; success if it is in none or absent."""
-        link = self.find(name)
-        if link is not None and link.master is not None:
-            self._set(link, f"take {name} out of its bridge", master=0)
+        if self._index(name) is not None:
+            self._set(name, f"take {name} out of its bridge", master=0)
 
-    def _set(self, link: Link, operation: str, **fields: object) -> None:
+    def _set(self, name: str, operation: str, **fields: object) -> None:
+        """Change the link. What is so already, the kernel neither changes nor tells anybody."""
+        index = self._required_index(name, operation)
         with attempting_netlink(f"{operation}{self._where()}"):
-            self._route().link("set", index=link.index, **fields)
+            self._route().link("set", index=index, **fields)
 
     def _is_kind(self, name: str, kind: str) -> bool:
         link = self.find(name)

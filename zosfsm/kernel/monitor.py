@@ -66,7 +66,7 @@ class LinkMonitor:
         self._sequence = 0
         self._port = 0
         self._dump: _Dump | None = None
-        self._marshal = _Marshal()
+        self._marshal = _Marshal()  # type: ignore[no-untyped-call]
 
     async def start(self, callback: Callable[[LinkChange], None]) -> None:
         """Return once every link that is there was told to `callback`."""

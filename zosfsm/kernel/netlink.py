@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -25,6 +27,8 @@ Message = Any  # a decoded netlink message of pyroute2, which has no types
 _DUMP_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR of linux/netlink.h
 _DUMP_ATTEMPTS = 20
 SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h
+_GET_INDEX = 0x8933  # SIOCGIFINDEX of netdevice(7)
+_INDEX_REQUEST = struct.Struct("16si20x")  # struct ifreq: name, index
 
 
 class NetlinkSession:
@@ -56,18 +60,31 @@ class NetlinkSession:
 
     def _message(self, name: str) -> Message | None:
         """The kernel's present description of the link `name`, or None."""
-        check_link_name(name)
+        index = self._index(name)
+        if index is None:
+            return None
         with attempting_netlink(f"look up link {name}{self._where()}"):
             try:
-                return self._route().link("get", ifname=name, ext_mask=SKIP_STATISTICS)[0]
+                return self._route().link("get", index=index, ext_mask=SKIP_STATISTICS)[0]
             except NetlinkError as error:
                 if error.code == errno.ENODEV:
                     return None
                 raise
 
     def _index(self, name: str) -> int | None:
-        message = self._message(name)
-        return None if message is None else int(message["index"])
+        """The index of the link `name`, or None.
+
+        A system call on our socket, so it is asked each time, where a netlink request would invite to remember it.
+        """
+        check_link_name(name)
+        with attempting_netlink(f"look up link {name}{self._where()}"):
+            try:
+                answer = fcntl.ioctl(self._route().fileno(), _GET_INDEX, _INDEX_REQUEST.pack(name.encode(), 0))
+            except OSError as error:
+                if error.errno == errno.ENODEV:
+                    return None
+                raise
+        return int(_INDEX_REQUEST.unpack(answer)[1])
 
     def _required_index(self, name: str, operation: str) -> int:
         index = self._index(name)

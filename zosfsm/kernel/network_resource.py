@@ -24,7 +24,6 @@ from zosfsm.kernel.router_namespace import (
     close_to_host,
     link_differences,
     router_differences,
-    set_addresses,
     set_up_router,
 )
 from zosfsm.kernel.wireguard import MTU, Changes, Device, Network, Peer, PeerUpdate, WireGuard, difference
@@ -125,8 +124,8 @@ def ensure_links(plan: NetworkPlan) -> None:
     with Links(plan.namespace) as links:
         for name in ("lo", plan.namespace, PUBLIC):
             links.set_up(name)
-        set_addresses(links, plan.namespace, plan.lan_addresses)
-        set_addresses(links, PUBLIC, plan.dmz_addresses)
+        links.set_addresses(plan.namespace, plan.lan_addresses)
+        links.set_addresses(PUBLIC, plan.dmz_addresses)
         links.replace_route(_EVERYWHERE, dmz.GATEWAY, PUBLIC)
         links.replace_route(_EVERYWHERE_IPV6, dmz.GATEWAY_IPV6, PUBLIC)
 
@@ -138,7 +137,7 @@ def ensure_tunnel(plan: NetworkPlan, wireguard: WireGuard) -> None:
     with Links(plan.namespace) as links:
         links.set_mtu(plan.tunnel, MTU)
         links.set_up(plan.tunnel)
-        set_addresses(links, plan.tunnel, plan.tunnel_addresses)
+        links.set_addresses(plan.tunnel, plan.tunnel_addresses)
         routed = _routed(links, plan)
         for network in sorted(plan.tunnel_destinations - routed.keys(), key=str):
             links.replace_route(network, None, plan.tunnel)

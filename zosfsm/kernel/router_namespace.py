@@ -5,13 +5,9 @@ Nothing here knows which of the two it works for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from ipaddress import IPv4Interface, IPv6Interface
-
 from zosfsm.kernel import sysctl
+from zosfsm.kernel.addresses import Interface, is_link_local_ipv6
 from zosfsm.kernel.links import Links
-
-Interface = IPv4Interface | IPv6Interface
 
 SETTINGS = {
     "net.ipv4.ip_forward": "1",
@@ -49,18 +45,9 @@ def close_to_host(link: str) -> None:
     sysctl.write(f"net/ipv6/conf/{link}/disable_ipv6", "1", None)
 
 
-def set_addresses(links: Links, link: str, wanted: Iterable[Interface]) -> None:
-    """Give `link` the addresses `wanted` and no others but the kernel's link-local ones; what stays is not touched."""
-    addresses = tuple(wanted)
-    for address in addresses:
-        links.ensure_address(link, address)
-    for address in stale_addresses(links, link, addresses):
-        links.remove_address(link, address)
-
-
 def stale_addresses(links: Links, link: str, wanted: tuple[Interface, ...]) -> tuple[Interface, ...]:
     """The addresses of `link` that are neither wanted nor link-local."""
-    return tuple(each for each in links.addresses(link) if each not in wanted and not _is_link_local_ipv6(each))
+    return tuple(each for each in links.addresses(link) if each not in wanted and not is_link_local_ipv6(each))
 
 
 def link_differences(links: Links, name: str, *kinds: str) -> tuple[str, ...]:
@@ -87,7 +74,3 @@ def address_differences(links: Links, name: str, wanted: tuple[Interface, ...]) 
     return missing + tuple(
         f"expected no address {each} on {name}, found it there" for each in stale_addresses(links, name, wanted)
     )
-
-
-def _is_link_local_ipv6(interface: Interface) -> bool:
-    return interface.version == 6 and interface.is_link_local

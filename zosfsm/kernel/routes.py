@@ -9,9 +9,10 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Any, Literal
 
 from attrs import field, frozen
+from pyroute2.netlink.exceptions import NetlinkError
 
 from zosfsm.kernel.errors import KernelError
-from zosfsm.kernel.netlink import Message, NetlinkSession, absent_is_success, attempting_netlink
+from zosfsm.kernel.netlink import SKIP_STATISTICS, Message, NetlinkSession, absent_is_success, attempting_netlink
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -44,13 +45,17 @@ class RouteOperations(NetlinkSession):
 
     def default_route(self, family: Literal[4, 6]) -> Route | None:
         """The default route that the kernel prefers: the one of the lowest metric."""
-        defaults = [route for route in self._routes(family) if route.destination.prefixlen == 0]
-        return min(defaults, key=lambda route: route.metric or 0, default=None)
+        defaults = [found for found in self._hops(family) if found[0]["dst_len"] == 0]
+        if not defaults:
+            return None
+        message, hop, index = min(defaults, key=lambda found: found[0].get_attr("RTA_PRIORITY") or 0)
+        return _route(message, hop, self._name(index))
 
     def routes(self, link: str) -> tuple[Route, ...]:
         """The routes over `link` in both families; those made by the kernel for an address have the origin "kernel"."""
-        self._required_index(link, f"list the routes over {link}{self._where()}")
-        return tuple(route for family in (4, 6) for route in self._routes(family) if route.link == link)
+        wanted = self._required_index(link, f"list the routes over {link}{self._where()}")
+        found = (each for family in (4, 6) for each in self._hops(family))
+        return tuple(_route(message, hop, link) for message, hop, index in found if index == wanted)
 
     def replace_route(
         self, destination: Network, gateway: Address | None, link: str, metric: int | None = None
@@ -74,15 +79,22 @@ class RouteOperations(NetlinkSession):
             # RT_SCOPE_NOWHERE matches every scope when removing.
             self._route().route("del", **_fields(destination, gateway, index, metric), scope=_SCOPE_NOWHERE)
 
-    def _routes(self, family: int) -> tuple[Route, ...]:
+    def _hops(self, family: int) -> tuple[tuple[Message, Message, int], ...]:
+        """Each unicast route of the main table with each of its next hops and that one's link, in the kernel's order."""
         operation = f"list the IPv{family} routes{self._where()}"
         number = socket.AF_INET if family == 4 else socket.AF_INET6
-        names = {each["index"]: each.get_attr("IFLA_IFNAME") for each in self._link_messages()}
         messages = self._dump(operation, lambda: self._route().route("dump", family=number, table=_MAIN_TABLE))
-        return tuple(route for message in messages if _is_wanted(message) for route in _routes_in(message, names))
+        return tuple((message, *hop) for message in messages if _is_wanted(message) for hop in _hops(message))
 
-    def _link_messages(self) -> tuple[Message, ...]:
-        return self._dump(f"list the links{self._where()}", lambda: self._route().link("dump"))
+    def _name(self, index: int) -> str:
+        with attempting_netlink(f"look up the link with index {index}{self._where()}"):
+            try:
+                message = self._route().link("get", index=index, ext_mask=SKIP_STATISTICS)[0]
+            except NetlinkError as error:
+                if error.code == errno.ENODEV:
+                    return f"link {index}"
+                raise
+        return str(message.get_attr("IFLA_IFNAME"))
 
 
 def _fields(destination: Network, gateway: Address | None, index: int, metric: int | None) -> dict[str, Any]:
@@ -105,12 +117,10 @@ def _is_wanted(message: Message) -> bool:
     return bool(table == _MAIN_TABLE and message["type"] == _UNICAST)
 
 
-def _routes_in(message: Message, names: dict[int, str]) -> Iterator[Route]:
-    destination = _destination(message)
+def _route(message: Message, hop: Message, link: str) -> Route:
     metric = message.get_attr("RTA_PRIORITY")
     origin = _ORIGINS.get(message["proto"], str(message["proto"]))
-    for hop, index in _hops(message):
-        yield Route(destination, _gateway(hop), names.get(index, f"link {index}"), metric, origin)
+    return Route(_destination(message), _gateway(hop), link, metric, origin)
 
 
 def _hops(message: Message) -> Iterator[tuple[Message, int]]:

@@ -9,7 +9,7 @@ A step that cannot go on raises LabError; what is merely found false is noted in
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Network
 
@@ -108,17 +108,15 @@ class _Story:
             self.progress.show(reports)
             if all(is_so(report) for report in reports):
                 return
-            self._refuse_dead(reports)
+            self._refuse_dead()
             if time.monotonic() > deadline:
                 late = "; ".join(_standing(report) for report in reports if not is_so(report))
                 raise LabError(f"expected {what} within {seconds:.0f} s, found {late}")
             time.sleep(_LOOK_SECONDS)
 
-    def _refuse_dead(self, reports: Sequence[NodeReport]) -> None:
-        for report in reports:
-            if not report.running:
-                last = last_line(self.farm.place.log_file(report.name))
-                raise LabError(f"expected {report.name} to run, found that it ended: {last}")
+    def _refuse_dead(self) -> None:
+        for name in self.farm.ended():
+            raise LabError(f"expected {name} to run, found that it ended: {last_line(self.farm.place.log_file(name))}")
 
     def _apply_mesh(self) -> None:
         self.progress.tell(f"applying the mesh {MESH_NAME!r}, {MESH_RANGE}, over {len(self.nodes)} nodes")

@@ -47,6 +47,14 @@ class Farm:
         for node in self.topology.nodes:
             start_node(self.place, self.topology, node, self.file)
 
+    def ended(self) -> tuple[str, ...]:
+        """The names of the lab's processes that should run and do not."""
+        return tuple(
+            record.name
+            for record in self.file.state.processes
+            if record.identity is None or not is_alive(record.identity)
+        )
+
     def report(self, node: LabNode) -> NodeReport:
         process = self.file.state.process(node.name)
         running = process is not None and is_alive(process)
@@ -91,14 +99,11 @@ def faults(place: Place, topology: Topology) -> tuple[str, ...]:
 
     Raises NoLab where there is none.
     """
-    state = StateFile.load(place).state
+    farm = find_farm(place, topology)
+    state = farm.file.state
     present = set(namespaces_left(place))
     found = [f"the namespace {name} is missing" for name in state.namespaces if name not in present]
-    found += [
-        f"{record.name} has ended, see {place.log_file(record.name)}"
-        for record in state.processes
-        if record.identity is None or not is_alive(record.identity)
-    ]
+    found += [f"{name} has ended, see {place.log_file(name)}" for name in farm.ended()]
     if not state.complete:
         found.append("it was not built to its end")
     started = {record.name for record in state.processes}

@@ -18,6 +18,7 @@ from zosfsm.node.command_line import LARGEST_FARM_ID, is_grid_url, parse
 
 STATE_DIRECTORY = Path("/var/lib/zosfsm")
 RUN_DIRECTORY = Path("/run/zosfsm")
+STATE_LINK = "state"
 KERNEL_COMMAND_LINE = Path("/proc/cmdline")
 
 
@@ -75,6 +76,19 @@ def configure(
         debug=told.debug,
         complaints=told.complaints,
     )
+
+
+def point_to_state(configuration: Configuration) -> None:
+    """Leaves a link in the run directory by which the other commands find the node's state. Raises OSError."""
+    link = configuration.run_directory / STATE_LINK
+    link.unlink(missing_ok=True)
+    link.symlink_to(configuration.state_directory.absolute())
+
+
+def state_of(run_directory: Path) -> Path:
+    """The state directory of the node that ran last with this run directory; the usual one where none is known."""
+    link = run_directory / STATE_LINK
+    return link.readlink() if link.is_symlink() else STATE_DIRECTORY
 
 
 def _kernel_command_line() -> str:

@@ -44,7 +44,7 @@ class Executor:
     """`questions` are the effects that only ask: once their machine has moved on, nobody wants the answer.
 
     `failures` say how an effect that has an answer fails: a handler that raises is a fault of the program, and the
-    machine hears of it at once, as of any other failure. `on_idle` is called whenever nothing is under way any more.
+    machine hears of it at once, as of any other failure. `on_rest` is called when one has nothing under way any more.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class Executor:
         failures: Mapping[type[Effect], Failure],
         report: Report,
         on_fault: Callable[[str, BaseException], None],
-        on_idle: Callable[[], None],
+        on_rest: Callable[[], None],
     ) -> None:
         self._handlers = handlers
         self._questions = frozenset(questions)
         self._failures = failures
         self._report = report
         self._on_fault = on_fault
-        self._on_idle = on_idle
+        self._on_rest = on_rest
         self._lines: dict[str, _Line] = {}
 
     def carry_out(self, emission: Emission) -> None:
@@ -81,9 +81,9 @@ class Executor:
             line.step.cancel()
 
     @property
-    def is_idle(self) -> bool:
-        """Nothing is under way."""
-        return not self._lines
+    def busy(self) -> frozenset[str]:
+        """The machines for which something is under way."""
+        return frozenset(self._lines)
 
     async def stop(self) -> None:
         """Gives up everything that is under way; nothing is reported afterwards."""
@@ -113,8 +113,7 @@ class Executor:
                 visit = line.running.visit if outcome.visit is None else outcome.visit
                 self._report(machine, evolve(outcome, visit=visit))
         self._lines.pop(machine, None)
-        if not self._lines:
-            self._on_idle()
+        self._on_rest()
 
     async def _outcome(self, emission: Emission) -> Event | None:
         try:

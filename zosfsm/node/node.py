@@ -90,7 +90,7 @@ class Node:
             {effect: failure for edge in edges for effect, failure in edge.failures.items()},
             self._report,
             self._on_fault,
-            self._wake,
+            self._rested,
         )
         self._status = StatusFile(configuration, self._clock.now())
         self._census: asyncio.TimerHandle | None = None
@@ -159,8 +159,10 @@ class Node:
     def _are_gone(self, names: list[str], deadline: float) -> bool:
         if asyncio.get_running_loop().time() > deadline:
             return True
-        gone = not any(name in self.engine.instances for name in names)
-        return gone and self._inbox.empty() and self._executor.is_idle
+        if not self._inbox.empty() or any(name in self.engine.instances for name in names):
+            return False
+        # What a lease has to give back is sent and taken off before what it stands on goes.
+        return not any(name in names or name.startswith("lease:") for name in self._executor.busy)
 
     def _begin(self) -> None:
         for complaint in self._configuration.complaints:
@@ -280,6 +282,11 @@ class Node:
 
     def _report(self, name: str, event: Event) -> None:
         self._inbox.put_nowait((name, event))
+
+    def _rested(self) -> None:
+        # Only a teardown waits for effects that have no answer.
+        if self._stopping.is_set():
+            self._wake()
 
     def _wake(self) -> None:
         """The loop looks around, though there is no event."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from zosfsm.fsm.engine import Snapshot
 from zosfsm.fsm.journal import Record
 
+STORE_NAME = "node.sqlite"
 SCHEMA_VERSION = 1
 JOURNAL_LIMIT = 20_000
 PRUNE_EVERY = 1_000

@@ -1,0 +1,117 @@
+"""`python -m bench`: every measurement in turn, in namespaces of its own, each printed as soon as it is done."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from bench.errors import BenchFailed
+from bench.isolation import become_isolated, cover_the_host
+from bench.machine import this_machine
+from bench.options import Options
+from bench.table import Table, document, text
+
+MEASUREMENTS = {
+    "boot": "exec to online, beside udhcpc and dhclient",
+    "networks": "100 network resources built and torn down, beside ip, nft and wg commands",
+    "engine": "a transition, beside bare transitions and a bare dict",
+    "memory": "memory and idle processor time of a node, beside a bare interpreter and the DHCP clients",
+}
+SECONDS = {"boot": 75.0, "networks": 75.0, "engine": 20.0, "memory": 50.0}
+"""After so long a measurement begins no further round: together with what is under way then, below four minutes."""
+LIMIT_SECONDS = 235
+
+SCHEMA_VERSION = 1
+
+
+def main(words: Sequence[str]) -> int:
+    """Answers the exit code: 0 measured, 1 something that is needed is missing, 2 usage."""
+    arguments = _parser().parse_args(words)
+    try:
+        if not arguments.isolated:
+            become_isolated(["--isolated", *words])
+        return _measured(arguments)
+    except BenchFailed as failure:
+        print(f"bench: {failure}", file=sys.stderr)
+        return 1
+
+
+def _measured(arguments: argparse.Namespace) -> int:
+    with _document_file(arguments.json) as file, tempfile.TemporaryDirectory(prefix="zosfsm-bench-") as directory:
+        cover_the_host()
+        _end_in_time()
+        machine = this_machine()
+        print(machine.sentence, flush=True)
+        tables = []
+        for name in arguments.only or MEASUREMENTS:
+            table = _measure(name, Options(Path(directory), arguments.runs, time.monotonic() + SECONDS[name]))
+            print(f"\n{text(table)}", flush=True)
+            tables.append(document(table))
+        if file is not None:
+            found: dict[str, Any] = {"schema": SCHEMA_VERSION, "machine": machine.document, "tables": tables}
+            json.dump(found, file, indent=2)
+            file.write("\n")
+    return 0
+
+
+def _measure(name: str, options: Options) -> Table:
+    began = time.monotonic()
+    table: Table = importlib.import_module(f"bench.{name}").measure(options)
+    print(f"({name}: {time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+    return table
+
+
+def _end_in_time() -> None:
+    def too_late(*_: object) -> None:
+        raise BenchFailed(f"expected to be done within {LIMIT_SECONDS} s; measure less with --only or --runs")
+
+    signal.signal(signal.SIGALRM, too_late)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.alarm(LIMIT_SECONDS)
+
+
+@contextmanager
+def _document_file(path: Path | None) -> Iterator[TextIO | None]:
+    # Opened before the host's /run is covered: the file may be meant to be there.
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise BenchFailed(f"expected to write {path}, found: {error.strerror}") from error
+    with file:
+        yield file
+
+
+def _positive(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measures zosfsm beside peers and floors. Prints figures and judges none.",
+        epilog="; ".join(f"{name}: {sentence}" for name, sentence in MEASUREMENTS.items()),
+    )
+    parser.add_argument("--only", action="append", choices=MEASUREMENTS, metavar="NAME", help="this one; may be repeated")
+    parser.add_argument("--runs", type=_positive, metavar="N", help="how often, instead of what each measurement does")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
+    parser.add_argument("--isolated", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,78 @@
+"""The DHCP clients that are measured, each with the arguments that let it do its best. Starts nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import frozen
+
+from bench.wire import CARD, FARM, GRID_URL, own_command
+
+_SCRIPT_OF_UDHCPC = """#!/bin/sh
+case "$1" in
+deconfig) ip link set "$interface" up ;;
+bound) ip addr add "$ip/$mask" dev "$interface"; ip route add default via "$router" dev "$interface" ;;
+esac
+"""
+_SCRIPT_OF_DHCLIENT = """#!/bin/sh
+case "$reason" in
+PREINIT) ip link set "$interface" up ;;
+BOUND) ip addr add "$new_ip_address/$new_subnet_mask" dev "$interface"
+ip route add default via "$new_routers" dev "$interface" ;;
+esac
+"""
+
+
+@frozen
+class Client:
+    """A name, and the command that starts it with everything that it keeps in the given empty directory."""
+
+    name: str
+    command: Callable[[Path], list[str]]
+
+
+def status_file(directory: Path) -> Path:
+    """Where the node says whether it is online."""
+    return directory / "run" / "status.json"
+
+
+def journal_file(directory: Path) -> Path:
+    """Where the node writes its transitions."""
+    return directory / "state" / "node.sqlite"
+
+
+def _zosfsm(directory: Path) -> list[str]:
+    return own_command(
+        "run",
+        "--state-dir",
+        str(directory / "state"),
+        "--run-dir",
+        str(directory / "run"),
+        "--cmdline",
+        f"farmer_id={FARM} runmode=dev bcdb={GRID_URL}",
+    )
+
+
+def _udhcpc(directory: Path) -> list[str]:
+    script = _script(directory, _SCRIPT_OF_UDHCPC)
+    return ["udhcpc", "-f", "-n", "-i", CARD, "-s", script]
+
+
+def _dhclient(directory: Path) -> list[str]:
+    script = _script(directory, _SCRIPT_OF_DHCLIENT)
+    leases, identifier = str(directory / "leases"), str(directory / "pid")
+    return ["dhclient", "-4", "-1", "-d", "-cf", "/dev/null", "-sf", script, "-lf", leases, "-pf", identifier, CARD]
+
+
+def _script(directory: Path, text: str) -> str:
+    path = directory / "script"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+    return str(path)
+
+
+ZOSFSM = Client("zosfsm run", _zosfsm)
+UDHCPC = Client("udhcpc", _udhcpc)
+DHCLIENT = Client("dhclient", _dhclient)
+CLIENTS = (ZOSFSM, UDHCPC, DHCLIENT)
