@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from zosfsm.cli.errors import DONE, FAILED, NOT_IN_STATE, USAGE, CommandFailed
@@ -121,8 +122,10 @@ def _exec(place: Place, arguments: argparse.Namespace) -> int:
         raise CommandFailed("expected a command after `--`, found none", USAGE)
     entrance = enter(place, node, find_farm(place, FARM).file)
     sys.stdout.flush()
+    # The `zosfsm` of this installation, which a virtual environment may keep out of the usual path.
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
     # In place of this process, so that signals, terminal and exit code are the command's own.
-    os.execvp(entrance[0], [*entrance, *words])
+    os.execvpe(entrance[0], [*entrance, *words], {**os.environ, "PATH": path})
 
 
 def _down(place: Place, _arguments: argparse.Namespace) -> int:

@@ -80,7 +80,7 @@ class RouteOperations(NetlinkSession):
             self._route().route("del", **_fields(destination, gateway, index, metric), scope=_SCOPE_NOWHERE)
 
     def _hops(self, family: int) -> tuple[tuple[Message, Message, int], ...]:
-        """Each unicast route of the main table with each of its next hops and that one's link, in the kernel's order."""
+        """Each unicast route of the main table, with each of its next hops and the index of that one's link."""
         operation = f"list the IPv{family} routes{self._where()}"
         number = socket.AF_INET if family == 4 else socket.AF_INET6
         messages = self._dump(operation, lambda: self._route().route("dump", family=number, table=_MAIN_TABLE))
