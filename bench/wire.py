@@ -30,7 +30,7 @@ GRID_URL = f"http://{GRID.ip}:{GRID_PORT}"
 FARM = "1"
 STOP_SECONDS = 5.0
 
-_PROVIDER = "isp"
+PROVIDER = "isp"
 _FAR_END = "wire"
 _START_SECONDS = 15.0
 
@@ -54,11 +54,11 @@ class Wire:
 def wire(directory: Path) -> Iterator[Wire]:
     """Lays the wire, starts the servers, and takes all of it away again. Raises BenchFailed."""
     with ExitStack() as undo:
-        namespaces.create(_PROVIDER)
-        undo.callback(namespaces.delete, _PROVIDER)
+        namespaces.create(PROVIDER)
+        undo.callback(namespaces.delete, PROVIDER)
         with Links(None) as links:
-            links.ensure_veth(CARD, _FAR_END, _PROVIDER)
-        with Links(_PROVIDER) as links:
+            links.ensure_veth(CARD, _FAR_END, PROVIDER)
+        with Links(PROVIDER) as links:
             links.ensure_address(_FAR_END, GATEWAY)
             links.ensure_address("lo", GRID)
             links.set_up("lo")
@@ -97,7 +97,7 @@ def start(words: list[str], log: Path) -> subprocess.Popen[bytes]:
 
 
 def _start(words: list[str], log: Path) -> subprocess.Popen[bytes]:
-    with namespaces.entered(_PROVIDER):
+    with namespaces.entered(PROVIDER):
         return start(words, log)
 
 
@@ -126,7 +126,7 @@ def _dhcp_server(directory: Path) -> list[str]:
 
 
 def _add_farm() -> None:
-    with namespaces.entered(_PROVIDER):
+    with namespaces.entered(PROVIDER):
         done = subprocess.run(
             own_command("farm", "add", "bench", "--grid", GRID_URL),
             stdin=subprocess.DEVNULL,

@@ -23,6 +23,8 @@ from zosfsm.lab.processes import kill
 from zosfsm.lab.services import last_line, own_environment, start_grid, wait_for_grid
 from zosfsm.lab.state import Purpose, locked
 from zosfsm.lab.topology import FARM, LabNode
+from zosfsm.lab.workload import Workload, join, leave
+from zosfsm.mesh.plans import MeshPlan
 from zosfsm.node.store import Store
 
 PATIENCE_SECONDS = 60.0
@@ -182,6 +184,22 @@ class SmallFarm:
     @property
     def nodes(self) -> tuple[NodeUnderTest, NodeUnderTest]:
         return self.public, self.hidden
+
+    @contextmanager
+    def workloads(self, network: str, mesh: MeshPlan) -> Iterator[tuple[Workload, Workload]]:
+        """A workload in the network on each node, in the order of `nodes`; gone afterwards."""
+        try:
+            yield self.joined(self.public, network, mesh), self.joined(self.hidden, network, mesh)
+        finally:
+            for node in self.nodes:
+                leave(self.farm.place, node.node, self.farm.file)
+
+    def joined(self, node: NodeUnderTest, network: str, mesh: MeshPlan) -> Workload:
+        """The node's workload, made anew if there is one."""
+        resource = mesh.resource(node.identifier)
+        assert resource is not None
+        leave(self.farm.place, node.node, self.farm.file)
+        return join(self.farm.place, node.node, self.farm.file, f"b-{network}", resource.subnet)
 
     def stop_grid(self) -> None:
         """The grid is away, as by a power cut."""

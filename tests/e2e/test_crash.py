@@ -13,7 +13,6 @@ from tests.e2e.small_farm import NodeUnderTest, SmallFarm
 from tests.e2e.user import User
 from zosfsm.grid.reservations import ResultState
 from zosfsm.lab.probes import reachable_pairs
-from zosfsm.lab.workload import join, leave
 from zosfsm.mesh.plans import MeshPlan
 from zosfsm.mesh.request import NodeRequest
 
@@ -24,6 +23,8 @@ SEED = os.environ.get("ZOSFSM_SEED") or secrets.token_hex(4)
 
 # How long the node takes for what it does, and a little more: the kill is to be during that or just after.
 _WORK_SECONDS = 0.25
+# Between two questions to the grid the node pauses, so that it hears later of what it has to delete.
+_DELETION_SECONDS = 0.9
 _BOOT_SECONDS = 1.8
 
 
@@ -41,7 +42,7 @@ def test_a_node_killed_at_random_moments_ends_up_with_what_the_grid_wants(
     reservations = user.apply(mesh, bystander, victim)
     torment(victim, chance, f"resource:{network}")
     settle(farm, user, network, mesh, reservations)
-    check_carries_packets(farm, mesh)
+    check_carries_packets(farm, network, mesh)
 
     newer = planned(farm, user, f"crash-{number}", mesh)
     newer_reservations = user.apply(newer, bystander, victim)
@@ -50,7 +51,7 @@ def test_a_node_killed_at_random_moments_ends_up_with_what_the_grid_wants(
 
     user.delete(reservations)
     user.delete(newer_reservations)
-    torment(victim, chance, f"resource:{network}")
+    torment(victim, chance, f"resource:{network}", _DELETION_SECONDS)
     user.wait_deleted(reservations)
     user.wait_deleted(newer_reservations)
     for node in farm.nodes:
@@ -70,12 +71,12 @@ def planned(farm: SmallFarm, user: User, name: str, previous: MeshPlan | None) -
     return user.plan(name, requests, previous)
 
 
-def torment(node: NodeUnderTest, chance: Random, machine: str) -> None:
+def torment(node: NodeUnderTest, chance: Random, machine: str, longest_seconds: float = _WORK_SECONDS) -> None:
     """Kill the node some moments after something was asked of it, and perhaps again while it starts; then let it be."""
-    time.sleep(chance.uniform(0, _WORK_SECONDS))
+    time.sleep(chance.uniform(0, longest_seconds))
     print(f"{node.node.name} killed with {machine} {node.states().get(machine, 'unheard of')}")
     node.kill()
-    while chance.random() < 0.4:
+    for _ in range(chance.choice((0, 0, 0, 1, 1, 2))):
         node.start()
         time.sleep(chance.uniform(0, _BOOT_SECONDS))
         print(f"{node.node.name} killed again with {machine} {node.states().get(machine, 'unheard of')}")
@@ -94,16 +95,6 @@ def settle(farm: SmallFarm, user: User, network: str, mesh: MeshPlan, reservatio
         node.check_has_exactly({network: resource.listen_port})
 
 
-def check_carries_packets(farm: SmallFarm, mesh: MeshPlan) -> None:
-    lab = farm.farm
-    workloads = []
-    for node in farm.nodes:
-        resource = mesh.resource(node.identifier)
-        assert resource is not None
-        bridge = next(name for name in node.links() if name.startswith("b-") and name != "br-ndmz")
-        workloads.append(join(lab.place, node.node, lab.file, bridge, resource.subnet))
-    try:
+def check_carries_packets(farm: SmallFarm, network: str, mesh: MeshPlan) -> None:
+    with farm.workloads(network, mesh) as workloads:
         assert len(reachable_pairs(workloads)) == 2
-    finally:
-        for node in farm.nodes:
-            leave(lab.place, node.node, lab.file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -21,8 +21,7 @@ class AddressOperations(NetlinkSession):
         """All addresses of the link `name` in the kernel's order, link-local and not yet usable ones among them."""
         operation = f"list the addresses of {name}{self._where()}"
         index = self._required_index(name, operation)
-        # Older kernels ignore the index of the request and send the addresses of every link.
-        messages = self._dump(operation, lambda: self._route().addr("dump", index=index))
+        messages = self._dump(operation, lambda: self._route().addr("dump"))
         return tuple(_interface(message) for message in messages if message["index"] == index)
 
     def ensure_address(self, name: str, interface: Interface) -> None:
@@ -38,9 +37,7 @@ class AddressOperations(NetlinkSession):
         for interface in addresses:
             if interface not in present:
                 self._add_address(name, interface, present)
-        self._remove_addresses(
-            name, [each for each in present if each not in addresses and not is_link_local_ipv6(each)]
-        )
+        self._remove_addresses(name, stale_addresses(present, addresses))
 
     def remove_address(self, name: str, interface: Interface) -> None:
         """Take the address `interface` from the link `name`; an absent address or link is success."""
@@ -68,7 +65,7 @@ class AddressOperations(NetlinkSession):
         if interface.version == 4:
             self._remove_addresses(name, stale)
 
-    def _remove_addresses(self, name: str, interfaces: list[Interface]) -> None:
+    def _remove_addresses(self, name: str, interfaces: Iterable[Interface]) -> None:
         for interface in interfaces:
             index = self._index(name)
             if index is None:
@@ -83,9 +80,9 @@ class AddressOperations(NetlinkSession):
         self._route().addr(command, index=index, address=str(interface.ip), prefixlen=interface.network.prefixlen)
 
 
-def is_link_local_ipv6(interface: Interface) -> bool:
-    """Whether it is an address that the kernel gives a link by itself (RFC 4862, 5.3)."""
-    return interface.version == 6 and interface.is_link_local
+def stale_addresses(present: Iterable[Interface], wanted: Collection[Interface]) -> tuple[Interface, ...]:
+    """Those present that are neither wanted nor what the kernel gives a link by itself (RFC 4862, 5.3)."""
+    return tuple(each for each in present if each not in wanted and (each.version == 4 or not each.is_link_local))
 
 
 def _interface(message: Message) -> Interface:

@@ -31,8 +31,9 @@ def apply(ruleset: str, namespace: str | None = None) -> None:
     operation = f"apply the firewall{_inside(namespace)}"
     if not ruleset.lstrip().startswith(f"table inet {TABLE} {{"):
         raise KernelError(operation, f"expected a ruleset that begins with 'table inet {TABLE} {{'")
-    # The empty table first: deleting a table that is not there would fail the transaction.
-    _run(f"table inet {TABLE} {{}}\ndelete table inet {TABLE}\n{ruleset}", operation, namespace)
+    # Only where there is one: the kernel waits some 10 ms in a transaction that deletes.
+    old = f"delete table inet {TABLE}\n" if _has_table(operation, namespace) else ""
+    _run(old + ruleset, operation, namespace)
 
 
 def ensure(ruleset: str, namespace: str | None = None) -> bool:
@@ -57,7 +58,7 @@ def matches(ruleset: str, namespace: str | None = None) -> bool:
 def current(namespace: str | None = None) -> str:
     """Our table as nft lists it, without counters' values; an empty text where there is none."""
     operation = f"read the firewall{_inside(namespace)}"
-    if f"table inet {TABLE}\n" not in _run("list tables inet", operation, namespace):
+    if not _has_table(operation, namespace):
         return ""
     return _run(f"list table inet {TABLE}", operation, namespace)
 
@@ -66,6 +67,10 @@ def remove(table: str = TABLE, namespace: str | None = None) -> None:
     """Remove the inet table `table` with all its rules; succeeds where it is absent."""
     operation = f"remove the firewall table {table}{_inside(namespace)}"
     _run(f"table inet {table} {{}}\ndelete table inet {table}", operation, namespace)
+
+
+def _has_table(operation: str, namespace: str | None) -> bool:
+    return f"table inet {TABLE}\n" in _run("list tables inet", operation, namespace)
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ Nothing here knows which of the two it works for.
 from __future__ import annotations
 
 from zosfsm.kernel import sysctl
-from zosfsm.kernel.addresses import Interface, is_link_local_ipv6
+from zosfsm.kernel.addresses import Interface, stale_addresses
 from zosfsm.kernel.links import Links
 
 SETTINGS = {
@@ -45,11 +45,6 @@ def close_to_host(link: str) -> None:
     sysctl.write(f"net/ipv6/conf/{link}/disable_ipv6", "1", None)
 
 
-def stale_addresses(links: Links, link: str, wanted: tuple[Interface, ...]) -> tuple[Interface, ...]:
-    """The addresses of `link` that are neither wanted nor link-local."""
-    return tuple(each for each in links.addresses(link) if each not in wanted and not is_link_local_ipv6(each))
-
-
 def link_differences(links: Links, name: str, *kinds: str) -> tuple[str, ...]:
     """Whether the link is there, of one of `kinds` and on: a sentence if not."""
     link = links.find(name)
@@ -68,9 +63,8 @@ def address_differences(links: Links, name: str, wanted: tuple[Interface, ...]) 
     if links.find(name) is None:
         return ()
     present = links.addresses(name)
+    stale = stale_addresses(present, wanted)
     missing = tuple(
         f"expected the address {each} on {name}, found it missing" for each in wanted if each not in present
     )
-    return missing + tuple(
-        f"expected no address {each} on {name}, found it there" for each in stale_addresses(links, name, wanted)
-    )
+    return missing + tuple(f"expected no address {each} on {name}, found it there" for each in stale)

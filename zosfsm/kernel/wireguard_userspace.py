@@ -43,7 +43,8 @@ class UserspaceWireGuard:
         """Start a process for the device, unless one answers and its link is in place; half of that is replaced."""
         if self.exists(name, namespace):
             return
-        self.delete(name, namespace)
+        if _has_traces(name, namespace):
+            self.delete(name, namespace)
         self._start(name)
         try:
             with Links(None) as links:
@@ -133,12 +134,21 @@ def devices() -> tuple[str, ...]:
     return tuple(sorted(sockets | {arguments[2] for _, arguments in _running()}))
 
 
+def _has_traces(name: str, namespace: str | None) -> bool:
+    """Whether anything is in the way of a new device. What is not, costs no look at every process of the machine."""
+    return _socket_path(name).exists() or any(_link_kind(name, place) is not None for place in {None, namespace})
+
+
 def _has_link(name: str, namespace: str | None) -> bool:
+    return _link_kind(name, namespace) == "tun"
+
+
+def _link_kind(name: str, namespace: str | None) -> str | None:
     if namespace is not None and not namespace_exists(namespace):
-        return False
+        return None
     with Links(namespace) as links:
         link = links.find(name)
-    return link is not None and link.kind == "tun"
+    return None if link is None else link.kind
 
 
 def _socket_path(name: str) -> Path:

@@ -30,6 +30,8 @@ from zosfsm.node.kernel_thread import KernelThread
 
 GATEWAY_ATTEMPTS = 5
 GATEWAY_INTERVAL_SECONDS = 0.3
+CARD_PREFIXES = ("eth", "en")
+ETHERNET_MAC_CHARACTERS = 17
 OUR_PREFIXES = ("b-", "l-", "w-")
 OUR_NAMES = frozenset({"zos", "br-ndmz", "to-ndmz"})
 LISTING_ATTEMPTS = 5
@@ -38,10 +40,16 @@ log = logging.getLogger(__name__)
 
 
 def is_card(link: Link, bridge_index: int | None) -> bool:
-    """Is this a network card of the machine (or a virtual machine's, or a lab's), and free for us to use?"""
+    """Is this a network card of the machine, and free for us to use?
+
+    A virtual machine's or a lab's card may be a veth; then it is named like one. Others are workloads' ends.
+    """
     if link.name == "lo" or link.name in OUR_NAMES or link.name.startswith(OUR_PREFIXES):
         return False
-    return link.kind in ("", "veth") and link.master in (None, bridge_index)
+    if link.kind == "veth" and not link.name.startswith(CARD_PREFIXES):
+        return False
+    is_ethernet = len(link.mac) == ETHERNET_MAC_CHARACTERS
+    return is_ethernet and link.kind in ("", "veth") and link.master in (None, bridge_index)
 
 
 class UplinkEdge:
@@ -159,7 +167,11 @@ def listed_cards() -> CardsListed:
         switched_on = tuple(card.name for card in cards if not card.up and switch_on(links, card.name))
         # One that was taken out meanwhile is none.
         present = [link for card in cards if (link := links.find(card.name)) is not None]
-    return CardsListed(tuple(Card(link.name, link.mac, link.carrier) for link in present), switched_on)
+    return CardsListed(tuple(_card(link, bridge_index) for link in present), switched_on)
+
+
+def _card(link: Link, bridge_index: int | None) -> Card:
+    return Card(link.name, link.mac, link.carrier, in_bridge=bridge_index is not None and link.master == bridge_index)
 
 
 def switch_on(links: Links, name: str) -> bool:

@@ -1,0 +1,237 @@
+"""A node that is started again: what runs is left alone, what broke meanwhile is repaired, what nobody wants goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from tests.e2e.flow import INTERVAL_SECONDS, Flow
+from tests.e2e.small_farm import NodeUnderTest, SmallFarm
+from tests.e2e.user import User
+from zosfsm.lab.node_process import tear_down_node
+from zosfsm.lab.probes import reachable_pairs
+from zosfsm.lab.workload import Workload, leave
+from zosfsm.mesh.plans import MeshPlan
+from zosfsm.mesh.request import NodeRequest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("farm")]
+
+
+@frozen
+class Mesh:
+    """A network over both nodes that carries packets between their workloads."""
+
+    farm: SmallFarm
+    network: str
+    plan: MeshPlan
+    workloads: tuple[Workload, Workload]
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The port of the network on the hidden node."""
+        resource = self.plan.resource(self.farm.hidden.identifier)
+        assert resource is not None
+        return {self.network: resource.listen_port}
+
+
+@pytest.fixture(scope="module")
+def mesh(farm: SmallFarm, user: User) -> Iterator[Mesh]:
+    plan = user.plan("restart", [NodeRequest(node.identifier) for node in farm.nodes])
+    network = user.network(plan)
+    user.apply(plan, *farm.nodes)
+    for node in farm.nodes:
+        node.wait_active(network)
+    with farm.workloads(network, plan) as workloads:
+        assert len(reachable_pairs(workloads)) == 2
+        yield Mesh(farm, network, plan, workloads)
+
+
+@pytest.mark.parametrize("end", [NodeUnderTest.kill, NodeUnderTest.stop], ids=["kill -9", "SIGTERM"])
+def test_a_restart_loses_no_packet_and_leaves_the_tunnels_alone(mesh: Mesh, end: Callable[[NodeUnderTest], None]) -> None:
+    node = mesh.farm.hidden
+    before, tunnels = picture(node, mesh.network), node.tunnels()
+    with Flow(*mesh.workloads) as flow:
+        end(node)
+        # The networks carry on while no node is there.
+        time.sleep(20 * INTERVAL_SECONDS)
+        node.start()
+        node.wait_active(mesh.network)
+    assert flow.sent > 40
+    assert flow.lost == set()
+    assert node.tunnels() == tunnels
+    assert picture(node, mesh.network) == before
+
+
+def remove_the_firewall(node: NodeUnderTest, mesh: Mesh) -> None:
+    in_network(node, mesh, "nft", "delete", "table", "inet", "zosfsm")
+
+
+def remove_a_route(node: NodeUnderTest, mesh: Mesh) -> None:
+    other = mesh.workloads[0].subnet
+    in_network(node, mesh, "ip", "route", "delete", str(other), "dev", f"w-{mesh.network}")
+
+
+def remove_an_address(node: NodeUnderTest, mesh: Mesh) -> None:
+    own = mesh.workloads[1]
+    in_network(node, mesh, "ip", "address", "delete", f"{own.gateway}/24", "dev", f"n-{mesh.network}")
+
+
+def remove_a_peer(node: NodeUnderTest, mesh: Mesh) -> None:
+    peer = mesh.plan.resource(mesh.farm.public.identifier)
+    assert peer is not None
+    node.run("wg", "set", f"w-{mesh.network}", "peer", peer.public_key, "remove")
+
+
+def remove_the_tunnel_link(node: NodeUnderTest, mesh: Mesh) -> None:
+    in_network(node, mesh, "ip", "link", "delete", f"w-{mesh.network}")
+
+
+def remove_the_way_to_the_dmz(node: NodeUnderTest, mesh: Mesh) -> None:
+    in_network(node, mesh, "ip", "link", "delete", "public")
+
+
+def remove_the_bridge(node: NodeUnderTest, mesh: Mesh) -> None:
+    node.run("ip", "link", "delete", f"b-{mesh.network}")
+
+
+def remove_the_dmz(node: NodeUnderTest, _mesh: Mesh) -> None:
+    node.run("ip", "netns", "delete", "ndmz")
+
+
+def kill_the_tunnel_process(node: NodeUnderTest, _mesh: Mesh) -> None:
+    (pid,) = node.tunnels()
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("damage", "keeps_tunnel"),
+    [
+        (remove_the_firewall, True),
+        (remove_a_route, True),
+        (remove_an_address, True),
+        (remove_a_peer, True),
+        (remove_the_bridge, True),
+        (remove_the_way_to_the_dmz, True),
+        (remove_the_dmz, True),
+        (remove_the_tunnel_link, False),
+        (kill_the_tunnel_process, False),
+    ],
+)
+def test_what_broke_while_the_node_was_away_is_repaired(
+    mesh: Mesh, damage: Callable[[NodeUnderTest, Mesh], None], keeps_tunnel: bool
+) -> None:
+    node = mesh.farm.hidden
+    before, tunnels = picture(node, mesh.network), node.tunnels()
+    node.kill()
+    damage(node, mesh)
+    assert picture(node, mesh.network) != before or node.tunnels() != tunnels or damage is remove_the_dmz
+    node.start()
+    node.wait_active(mesh.network)
+    assert picture(node, mesh.network) == before
+    node.check_has_exactly(mesh.ports)
+    assert (node.tunnels() == tunnels) is keeps_tunnel
+    workload = mesh.farm.joined(node, mesh.network, mesh.plan)
+    assert len(reachable_pairs((mesh.workloads[0], workload))) == 2
+
+
+# As a node of an earlier life would have left it, half built, together with what others have on the same machine.
+ORPHAN = """
+ip netns add n-orphan
+ip link add b-orphan type bridge
+ip link add l-orphan type veth peer name n-orphan netns n-orphan
+ip link set l-orphan master b-orphan up
+wireguard-go w-orphan
+ip link set w-orphan netns n-orphan
+ip netns add tenant
+ip netns add n-somebody-elses-network
+ip link add br-foreign type bridge
+ip link add foreign0 type veth peer name eth0 netns tenant
+wireguard-go foreign1
+"""
+FOREIGN_LINKS = {"br-foreign", "foreign0", "foreign1"}
+FOREIGN_NAMESPACES = {"tenant", "n-somebody-elses-network"}
+REMOVE_FOREIGN = """
+ip netns delete tenant
+ip netns delete n-somebody-elses-network
+ip link delete br-foreign
+ip link delete foreign1
+"""
+
+
+def test_a_network_that_nobody_wants_is_removed_and_what_is_not_ours_is_left_alone(mesh: Mesh) -> None:
+    node = mesh.farm.hidden
+    own = picture(node, mesh.network)
+    node.kill()
+    links, namespaces, tunnels = node.links(), node.namespaces(), set(node.tunnels())
+    node.run("sh", "-ec", ORPHAN)
+    assert node.present() == sorted([mesh.network, "orphan"])
+    node.start()
+    node.wait_active(mesh.network)
+    node.wait(lambda _states: "orphan" not in node.present(), "rid of the orphan")
+    node.wait(lambda states: "resource:orphan" not in states, "done with the orphan")
+    assert node.links() == links | FOREIGN_LINKS
+    assert node.namespaces() == namespaces | FOREIGN_NAMESPACES
+    assert tunnels < set(node.tunnels())
+    assert len(node.tunnels()) == len(tunnels) + 1
+    assert picture(node, mesh.network) == own
+    node.run("sh", "-ec", REMOVE_FOREIGN)
+    node.wait(lambda _states: len(node.tunnels()) == 1, "alone with its tunnel")
+
+
+def test_a_node_that_tears_itself_down_leaves_nothing_and_gives_the_card_back(mesh: Mesh) -> None:
+    node = mesh.farm.public
+    leave(mesh.farm.farm.place, node.node, mesh.farm.farm.file)
+    tear_down_node(mesh.farm.farm.place, node.node, mesh.farm.farm.file)
+    assert node.links() == {"lo", "eth0", "eth1", "eth2"}
+    assert node.namespaces() == set()
+    assert (node.tunnels(), node.open_ports(), node.stored()) == ((), (), {})
+    cards = {link["ifname"]: link for link in json.loads(node.run("ip", "-j", "link"))}
+    assert "master" not in cards["eth2"]
+    assert json.loads(node.run("ip", "-j", "route")) == []
+    assert "zosfsm" not in node.run("nft", "list", "tables")
+
+
+def in_network(node: NodeUnderTest, mesh: Mesh, *words: str) -> None:
+    node.run("ip", "netns", "exec", f"n-{mesh.network}", *words)
+
+
+def picture(node: NodeUnderTest, network: str) -> dict[str, Any]:
+    """What the kernel has for the network, seen with the system's own tools and without what changes by itself."""
+    look = ["ip", "netns", "exec", f"n-{network}"]
+    return {
+        "links": sorted(node.links()),
+        "ruleset": _told(node, *look, "nft", "list", "table", "inet", "zosfsm"),
+        "routes": _told(node, *look, "ip", "route"),
+        "addresses": _addresses(_told(node, *look, "ip", "-j", "address")),
+        "peers": _told(node, "wg", "show", f"w-{network}", "allowed-ips"),
+        "endpoints": _told(node, "wg", "show", f"w-{network}", "endpoints"),
+        "port": _told(node, "wg", "show", f"w-{network}", "listen-port"),
+    }
+
+
+def _told(node: NodeUnderTest, *words: str) -> str:
+    try:
+        return node.run(*words)
+    except AssertionError as absent:
+        return str(absent)
+
+
+def _addresses(text: str) -> object:
+    try:
+        links = json.loads(text)
+    except ValueError:
+        return text
+    # The kernel chooses MAC addresses, and link-local addresses follow from these.
+    return sorted(
+        (link["ifname"], address["local"], address["prefixlen"])
+        for link in links
+        for address in link["addr_info"]
+        if address["scope"] != "link"
+    )
