@@ -26,7 +26,7 @@ MEASUREMENTS = {
     "engine": "a transition, beside bare transitions and a bare dict",
     "memory": "memory and idle processor time of a node, beside a bare interpreter and the DHCP clients",
 }
-SECONDS = {"boot": 75.0, "networks": 75.0, "engine": 20.0, "memory": 110.0}
+SECONDS = {"boot": 50.0, "networks": 65.0, "engine": 20.0, "memory": 95.0}
 """After so long a measurement begins no further round: together with what is under way then, below four minutes."""
 LIMIT_SECONDS = 235
 
@@ -106,7 +106,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Measures zosfsm beside peers and floors. Prints figures and judges none.",
         epilog="; ".join(f"{name}: {sentence}" for name, sentence in MEASUREMENTS.items()),
     )
-    parser.add_argument("--only", action="append", choices=MEASUREMENTS, metavar="NAME", help="this one; may be repeated")
+    parser.add_argument(
+        "--only", action="append", choices=MEASUREMENTS, metavar="NAME", help="this one; may be repeated"
+    )
     parser.add_argument("--runs", type=_positive, metavar="N", help="how often, instead of what each measurement does")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
     parser.add_argument("--isolated", action="store_true", help=argparse.SUPPRESS)

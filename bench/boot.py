@@ -27,20 +27,22 @@ _RECORDS = 500
 _ONLINE = "status.json says online"
 _CONFIGURED = "address and default route"
 _STAGES = {
-    "listing": "interpreter, imports and store, until the first transition",
-    "probing": "cards listed and switched on",
-    "attaching": "lease with its address check, gateway proven by ARP",
-    "checking": "bridge zos with the card, address and route in place",
-    "online": "the grid answers",
+    "listing": "  of which interpreter, imports and store, until the first transition",
+    "probing": "  of which cards listed and switched on",
+    "attaching": "  of which lease with its address check, gateway proven by ARP",
+    "checking": "  of which bridge zos with the card, address and route in place",
+    "online": "  of which the grid answers",
 }
 """Each state of connectivity on the way, and what was done when it is entered."""
+_EXCHANGE = ("bare exchange: ACK received", f"bare exchange: {_CONFIGURED}")
 
 NOTES = (
     "zosfsm run: cold start with an empty state directory on disk; card switched on, lease, RFC 5227 address check, "
-    "gateway proven by ARP, bridge zos with the card in it, answer of the grid through the gateway; its transitions are "
-    "synced to the disk and status.json is written.",
+    "gateway proven by ARP, bridge zos with the card in it, answer of the grid through the gateway; each "
+    "transition is synced to the disk before its effects begin, and status.json is written.",
     "udhcpc and dhclient: card switched on, lease, address, default route. No check that the address is free, none of "
-    "the gateway, none of the internet, no bridge. Both run a script of one `ip` command a step, shorter than their own.",
+    "the gateway, none of the internet, no bridge. Both run a script of one `ip` command a step, "
+    "shorter than their own.",
     "All start with the card off, from exec on; netlink tells when address and default route are there, and the status "
     "file is looked at every millisecond. The DHCP server does not ping. One start of each beforehand is not counted.",
     "Bare exchange: DISCOVER, OFFER, REQUEST, ACK by our own packets in a process that runs already, and no check at "
@@ -60,10 +62,9 @@ def measure(options: Options) -> Table:
             for client in CLIENTS:
                 _one_run(client, laid, samples)
             _one_exchange(laid, samples)
-    labels = [f"{ZOSFSM.name}: {_ONLINE}", *(f"{client.name}: {_CONFIGURED}" for client in CLIENTS)]
-    labels += ["bare exchange: ACK received", f"bare exchange: {_CONFIGURED}"]
-    stages = [label for label in samples if label not in labels]
-    rows = tuple(Row(label, "ms", tuple(samples[label])) for label in [*labels, *stages])
+    peers = [f"{client.name}: {_CONFIGURED}" for client in CLIENTS]
+    labels = [f"{ZOSFSM.name}: {_ONLINE}", *_STAGES.values(), *peers, *_EXCHANGE]
+    rows = tuple(Row(label, "ms", tuple(samples[label])) for label in labels)
     return Table("boot", "From exec to online", rows, NOTES)
 
 
@@ -114,16 +115,15 @@ def stages(records: tuple[Record, ...], began: datetime) -> dict[str, float]:
     """How long each part of the way took, in ms; a state that was entered twice counts with its first time."""
     parts: dict[str, float] = {}
     before = began
-    for state, sentence in _STAGES.items():
+    for state, label in _STAGES.items():
         entered = [record.at for record in records if record.target == state and record.source != state]
         if entered:
-            parts[f"  of which {sentence}"] = (entered[0] - before).total_seconds() * 1000
+            parts[label] = (entered[0] - before).total_seconds() * 1000
             before = entered[0]
     return parts
 
 
 def _one_exchange(laid: Wire, samples: Samples) -> None:
     laid.reset()
-    acknowledged, configured = bare_exchange()
-    samples["bare exchange: ACK received"].append(acknowledged)
-    samples[f"bare exchange: {_CONFIGURED}"].append(configured)
+    for label, milliseconds in zip(_EXCHANGE, bare_exchange(), strict=True):
+        samples[label].append(milliseconds)

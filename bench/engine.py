@@ -25,8 +25,8 @@ _SEED = "bench"
 
 NOTES = (
     f"A lamp that is switched on and off, {_BATCH} transitions a run ({_BATCH_ON_DISK} on disk). All take turns.",
-    "Bare dict: the next state looked up by state and trigger. Bare transitions: one Machine with queue, send_event and "
-    "no automatic transitions, as the engine sets it up.",
+    "Bare dict: the next state looked up by state and trigger. Bare transitions: one Machine with queue, send_event "
+    "and no automatic transitions, as the engine sets it up.",
     "The engine: also event type checked, verdict kept, reason chosen, timers recomputed, fault undone, "
     "journal record made with its data as JSON.",
     "On disk: one transaction a transition, synced to the disk (SQLite, WAL, synchronous=FULL), with the machine's "

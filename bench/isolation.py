@@ -14,7 +14,17 @@ from pathlib import Path
 
 from bench.errors import BenchFailed
 
-_UNSHARE = ("unshare", "--net", "--mount", "--propagation", "private", "--pid", "--mount-proc", "--fork", "--kill-child")
+_UNSHARE = (
+    "unshare",
+    "--net",
+    "--mount",
+    "--propagation",
+    "private",
+    "--pid",
+    "--mount-proc",
+    "--fork",
+    "--kill-child",
+)
 
 
 def become_isolated(arguments: Sequence[str]) -> None:

@@ -30,6 +30,7 @@ _IDLE_SECONDS = 20.0
 _SETTLE_SECONDS = 2.0
 _START_SECONDS = 20.0
 _IMPORTED = "import pyroute2, transitions, cattrs, sqlite3, asyncio"
+_AT_REST = {"registration": "registered", "polling": "polling", "delivery": "empty"}
 _FLOORS = {
     "bare interpreter": "pass",
     "interpreter, libraries of the boot path imported": _IMPORTED,
@@ -90,7 +91,7 @@ def _online_node(laid: Wire) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     status = status_file(directory)
     process = start(ZOSFSM.command(directory), directory / "log")
     try:
-        _wait(lambda: states(status).get("polling") == "polling", "the node is registered and polls", _START_SECONDS)
+        _wait(lambda: _is_at_rest(states(status)), "the node is registered and polls", _START_SECONDS)
         time.sleep(_SETTLE_SECONDS)
         yield process, status
     finally:
@@ -108,6 +109,7 @@ def _with_networks(
     seconds = max(_START_SECONDS, deadline - time.monotonic())
     _wait(lambda: _active(states(status)) == networks, f"all {networks} networks are active", seconds)
     samples[f"{label}: from the first reservation to the last one active", "s"].append(time.monotonic() - began)
+    _wait(lambda: _is_at_rest(states(status)), "the node has told the grid everything", _START_SECONDS)
     time.sleep(_SETTLE_SECONDS)
     _weigh(label, process.pid, samples)
     _idle(label, process.pid, samples)
@@ -140,6 +142,10 @@ def states(status: Path) -> Mapping[str, str]:
 
 def _active(machines: Mapping[str, str]) -> int:
     return sum(name.startswith("resource:") and state == "active" for name, state in machines.items())
+
+
+def _is_at_rest(machines: Mapping[str, str]) -> bool:
+    return machines.items() >= _AT_REST.items()
 
 
 def _is_configured(watch: AddressWatch) -> bool:

@@ -53,7 +53,7 @@ def measure(options: Options) -> Table:
             found |= _one_way(way, options, deadline, wireguard, samples)
     finally:
         _remove_dmz()
-    return Table("networks", "One network resource", _rows(ways, samples), _notes(wireguard, found))
+    return Table("networks", "One network resource", rows(ways, samples), _notes(wireguard, found))
 
 
 def _one_way(way: Way, options: Options, deadline: float, wireguard: WireGuard, samples: Samples) -> set[str]:
@@ -131,7 +131,7 @@ def _remove_dmz() -> None:
         links.delete(_UPLINK_BRIDGE)
 
 
-def _rows(ways: Iterable[Way], samples: Samples) -> tuple[Row, ...]:
+def rows(ways: Iterable[Way], samples: Samples) -> tuple[Row, ...]:
     rows = []
     for way in ways:
         for total, parts in (("build", tuple(way.build)), ("tear down", ())):
@@ -151,8 +151,8 @@ def _notes(wireguard: WireGuard, found: set[str]) -> tuple[str, ...]:
     checked = f"finds in the last network of either way: {'; '.join(sorted(found)) or 'no difference from its plan'}"
     kind = "wireguard-go, one process a network," if isinstance(wireguard, UserspaceWireGuard) else "the kernel's"
     return (
-        "Each: namespace, bridge, veth, macvlan to the DMZ, addresses, routes, sysctls, firewall with NAT, WireGuard with "
-        "two peers. Both ways build the same; the node looks at what is there before it changes anything, and its "
+        "Each: namespace, bridge, veth, macvlan to the DMZ, addresses, routes, sysctls, firewall with NAT, WireGuard "
+        "with two peers. Both ways build the same; the node looks at what is there before it changes anything, and its "
         "teardown waits until the tunnel's process has ended.",
         f"WireGuard here is {kind} on both sides, and included.",
         "commands: one process for each object (ip, nft, wg, sysctl), started from here, one after the other.",

@@ -1,4 +1,4 @@
-"""What the kernel says of a process: its memory, the processor time it used and how often it woke. Reads proc(5) only."""
+"""What proc(5) says of a process: its memory, the processor time that it used and how often it woke. Only reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reserves networks on a node as a user does: signed, with the private keys sealed to it, over the grid's own interface."""
+"""Reserves networks on a node as a user does: signed, with private keys sealed to it, over the grid's own interface."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ async def _reserve(grid: str, node_id: str, plans: tuple[NetworkPlan, ...]) -> N
         for plan in plans:
             data = json.dumps(reservation_data(_mesh(plan, node_id), seal_to))
             now = datetime.now(UTC)
-            await client.reserve(
-                Reservation(node_id, user.identifier, ReservationType.NETWORK, now, _DURATION, data)
-            )
+            await client.reserve(Reservation(node_id, user.identifier, ReservationType.NETWORK, now, _DURATION, data))
     finally:
         await client.aclose()
 

@@ -66,7 +66,9 @@ def wire(directory: Path) -> Iterator[Wire]:
         laid = Wire(directory)
         undo.callback(laid.reset)
         undo.callback(stop, _start(_dhcp_server(directory), directory / "dnsmasq.log"))
-        grid = _start(own_command("bcdb", "serve", "--db", _database(directory), "--listen", _listen()), _log(directory))
+        grid = _start(
+            own_command("bcdb", "serve", "--db", _database(directory), "--listen", _listen()), _log(directory)
+        )
         undo.callback(stop, grid)
         _wait_for("listening on", _log(directory), grid)
         _add_farm()

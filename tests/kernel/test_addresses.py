@@ -46,6 +46,20 @@ def test_the_same_address_with_another_prefix_length_replaces(namespace: str, ol
         assert links.addresses("br") == (ip_interface(new),)
 
 
+def test_what_is_wanted_replaces_all_but_the_link_local_address_of_the_kernel(namespace: str) -> None:
+    stays, comes, goes = ip_interface("10.1.0.1/24"), ip_interface("fd00::2/64"), ip_interface("10.1.0.9/24")
+    with Links(namespace) as links:
+        links.ensure_bridge("br")
+        links.set_up("br")
+        for address in (stays, goes, ip_interface("fd00::2/48")):
+            links.ensure_address("br", address)
+        links.set_addresses("br", (stays, comes))
+        links.set_addresses("br", (stays, comes))
+        found = set(links.addresses("br"))
+    assert {each for each in found if not each.is_link_local} == {stays, comes}
+    assert any(each.is_link_local for each in found)
+
+
 def test_a_flush_leaves_only_the_link_local_address(namespace: str) -> None:
     with Links(namespace) as links:
         links.ensure_bridge("br", MAC)

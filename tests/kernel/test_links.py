@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import threading
 import time
@@ -343,3 +344,36 @@ def test_threads_of_different_namespaces_do_not_mix(make_namespace: Callable[[],
 def test_outside_of_a_with_statement_it_refuses() -> None:
     with pytest.raises(KernelError, match="it is not open"):
         Links().all()
+
+
+def test_what_is_so_already_is_told_to_nobody(namespace: str) -> None:
+    def build(links: Links) -> None:
+        links.ensure_bridge("br", "02:00:00:00:00:01")
+        links.ensure_veth("v", "p", namespace)
+        links.enslave("v", "br")
+        links.set_mtu("v", 1400)
+        links.release("p")
+        links.set_down("p")
+        # Of the others' carrier the kernel would tell once more, up to a second after they came up.
+        links.set_up("lo")
+
+    with Links(namespace) as links:
+        build(links)
+        with namespaces.entered(namespace):
+            listener = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
+        with listener:
+            listener.bind((0, 1))
+            build(links)
+            with pytest.raises(BlockingIOError):
+                listener.recv(1 << 16)
+
+
+def test_a_link_that_somebody_else_replaced_is_found_again(namespace: str) -> None:
+    with Links(namespace) as links, Links(namespace) as others:
+        links.ensure_bridge("br")
+        links.set_up("br")
+        others.delete("br")
+        assert links.find("br") is None
+        others.ensure_bridge("br")
+        links.set_up("br")
+        assert others.get("br").up

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -204,6 +205,37 @@ async def test_nothing_is_told_after_stop_and_it_can_start_again(namespace: str,
         await asyncio.sleep(0)
         assert len(diary.changes) == count
     assert open_files() <= before + 1  # the thread pool's own
+
+
+async def test_a_message_that_cannot_be_read_is_followed_by_reading_everything_again(namespace: str) -> None:
+    async with watching(namespace) as (diary, monitor):
+        asked = monitor._sequence
+        # A header that promises a link and holds none.
+        monitor._take(bytes.fromhex("10000000 10000000 00000000 00000000"))
+        await do(namespace, lambda links: links.ensure_bridge("br"))
+        await diary.until(lambda seen: "br" in seen)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while monitor._sequence == asked or monitor._dump is not None:
+                await asyncio.sleep(0.01)
+        assert {name for name, change in diary.latest().items() if change.present} == {"lo", "br"}
+
+
+async def test_a_name_that_is_no_utf_8_is_told_as_text(namespace: str) -> None:
+    # Through a process, because nothing of ours would make such a name.
+    await asyncio.to_thread(
+        subprocess.run, [b"ip", b"-n", namespace.encode(), b"link", b"add", b"n\xff", b"type", b"bridge"], check=True
+    )
+    async with watching(namespace) as (diary, _):
+        assert set(diary.latest()) == {"lo", "n\ufffd"}
+
+
+async def test_no_task_runs_while_it_watches_or_stays_behind(namespace: str) -> None:
+    before = asyncio.all_tasks()
+    monitor = LinkMonitor(namespace)
+    await monitor.start(lambda _: None)
+    assert asyncio.all_tasks() == before
+    monitor.stop()
+    assert asyncio.all_tasks() == before
 
 
 async def test_an_absent_namespace_is_refused() -> None:

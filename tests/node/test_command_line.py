@@ -9,7 +9,24 @@ from hypothesis import strategies as st
 from zosfsm.node.command_line import LARGEST_FARM_ID, CommandLine, RunMode, is_grid_url, parse
 
 WORDS = st.sampled_from(
-    ["runmode=", "farmer_id=", "bcdb=", "zos-debug", "dev", "http://", "[", "]", ":", '"', "'", "\\", " ", "7", "=", "\0"]
+    [
+        "runmode=",
+        "farmer_id=",
+        "bcdb=",
+        "zos-debug",
+        "dev",
+        "http://",
+        "[",
+        "]",
+        ":",
+        '"',
+        "'",
+        "\\",
+        " ",
+        "7",
+        "=",
+        "\0",
+    ]
 )
 
 
@@ -64,8 +81,19 @@ def test_a_grid_is_named_in_development_only(mode: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://192.0.2.1", "192.0.2.1:8080", "http://", "http://[::1", "http://a:99999", "http://a:b", "http://a:0"]
-    + ["http://user@a", "http://a?b", "http://a#b", "http://ä"],
+    [
+        "ftp://192.0.2.1",
+        "192.0.2.1:8080",
+        "http://",
+        "http://[::1",
+        "http://a:99999",
+        "http://a:b",
+        "http://a:0",
+        "http://user@a",
+        "http://a?b",
+        "http://a#b",
+        "http://ä",
+    ],
 )
 def test_a_grid_at_an_impossible_address_is_told_and_ignored(url: str) -> None:
     told = parse(f"runmode=dev bcdb={url}")
@@ -73,7 +101,9 @@ def test_a_grid_at_an_impossible_address_is_told_and_ignored(url: str) -> None:
     assert "bcdb= is a URL" in told.complaints[0]
 
 
-@pytest.mark.parametrize("url", ["http://192.0.2.1", "https://grid.example/", "http://[2001:db8::1]:8080", "http://a:80/b"])
+@pytest.mark.parametrize(
+    "url", ["http://192.0.2.1", "https://grid.example/", "http://[2001:db8::1]:8080", "http://a:80/b"]
+)
 def test_http_addresses_are_grid_addresses(url: str) -> None:
     assert is_grid_url(url)
 

@@ -31,11 +31,11 @@ def test_without_any_source_there_are_defaults_and_no_grid() -> None:
 def test_a_file_says_grid_farm_and_location(tmp_path: Path) -> None:
     file = written(
         tmp_path,
-        'grid_url = "http://192.0.2.1:8080/"\nfarm_id = 1\n[location]\ncity = "Ghent"\nlatitude = 51\nlongitude = 3.7\n',
+        'grid_url = "http://192.0.2.1:8080/"\nfarm_id = 1\n[location]\ncity = "Gent"\nlatitude = 51\nlongitude = 3.7\n',
     )
     found = configured(file)
     assert (found.grid_url, found.farm_id) == ("http://192.0.2.1:8080", 1)
-    assert found.location == Location(city="Ghent", latitude=51.0, longitude=3.7)
+    assert found.location == Location(city="Gent", latitude=51.0, longitude=3.7)
 
 
 def test_the_command_line_outdoes_the_file_and_the_environment_both(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_after_the_last_address_comes_the_first(monkeypatch: pytest.MonkeyPatch)
         taken[f"n{number}"] = place
     assert sorted(place.dmz_address for place in taken.values()) == [IPv4Address(f"100.127.0.{n}") for n in (2, 3, 4)]
     with pytest.raises(PlaceTaken, match="all addresses of the DMZ"):
-        place_for(NETWORK, None, taken)
+        place_for(evolve(NETWORK, listen_port=3999), None, taken)
 
 
 @given(st.text(min_size=1, max_size=60))

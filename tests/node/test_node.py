@@ -20,6 +20,31 @@ edge.listed_cards = lambda: time.sleep(3600)
 sys.exit(main(["run", *sys.argv[1:]]))
 """
 
+FAULTY_EDGE = """
+import sys
+import zosfsm.node.uplink_edge as edge
+from zosfsm.cli.main import main
+listed_cards, times = edge.listed_cards, []
+def faulty():
+    times.append(1)
+    if len(times) == 1:
+        raise RuntimeError("a fault of ours")
+    return listed_cards()
+edge.listed_cards = faulty
+sys.exit(main(["run", *sys.argv[1:]]))
+"""
+
+FAULTY_MACHINE = """
+import sys
+from zosfsm.lifecycles.registration import Registration
+from zosfsm.cli.main import main
+def remember_connection(self, context, event):
+    raise RuntimeError("a fault of ours")
+remember_connection.__role__ = "action"
+Registration.remember_connection = remember_connection
+sys.exit(main(["run", *sys.argv[1:]]))
+"""
+
 
 def leftovers(wire: Wire) -> str:
     """Links, namespaces and rules of ours on the machine."""
@@ -165,6 +190,28 @@ def test_a_kernel_that_never_answers_does_not_keep_the_node_from_stopping(bare_w
     bare_wire.until_state("connectivity", "listing")
     assert bare_wire.stop_node() == 0
     assert bare_wire.warnings() >= {"stopped"}
+
+
+def test_a_fault_in_an_edge_is_told_to_the_machine_and_to_the_operator_and_tried_again(
+    wire: Wire, tmp_path: Path
+) -> None:
+    program = tmp_path / "faulty.py"
+    program.write_text(FAULTY_EDGE)
+    wire.start_node(words=[sys.executable, str(program)])
+    wire.until_registered()
+    assert wire.path("connectivity")[:3] == ["listing", "waiting", "listing"]
+    assert "program-fault" in wire.warnings()
+    assert wire.stop_node() == 0
+
+
+def test_a_fault_in_one_machine_is_told_and_all_others_go_on(wire: Wire, tmp_path: Path) -> None:
+    program = tmp_path / "faulty.py"
+    program.write_text(FAULTY_MACHINE)
+    wire.start_node(words=[sys.executable, str(program)])
+    wire.until_state("dmz", "ready")
+    assert (wire.state("connectivity"), wire.state("registration")) == ("online", "identified")
+    assert "program-fault" in wire.warnings()
+    assert wire.stop_node() == 0
 
 
 def test_a_second_node_with_the_same_run_directory_is_refused_with_the_first_ones_process(bare_wire: Wire) -> None:

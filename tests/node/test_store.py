@@ -128,7 +128,7 @@ def test_a_store_of_another_version_is_refused_and_left_alone(path: Path) -> Non
     with sqlite3.connect(path) as connection:
         connection.execute("pragma user_version=99")
     connection.close()
-    with pytest.raises(StoreUnusable, match="expected .* to have the form 1, found 99"):
+    with pytest.raises(StoreUnusable, match="to have the form 1, found 99"):
         Store(path)
 
 

@@ -52,11 +52,10 @@ class Wire:
 
     def start_dhcp(self) -> None:
         """dnsmasq; what it says is in `dhcp_log`."""
-        words = (
-            "dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --port=0 --interface=far1 --bind-interfaces "
-            "--dhcp-range=203.0.113.50,203.0.113.99,1h --dhcp-option=3,203.0.113.1 --dhcp-option=6,203.0.113.1 "
-            "--dhcp-authoritative --no-ping --log-dhcp --log-facility=-"
-        ).split()
+        words = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--port=0", "--no-ping"]
+        words += ["--interface=far1", "--bind-interfaces", "--dhcp-range=203.0.113.50,203.0.113.99,1h"]
+        words += ["--dhcp-option=3,203.0.113.1", "--dhcp-option=6,203.0.113.1", "--dhcp-authoritative"]
+        words += ["--log-dhcp", "--log-facility=-"]
         leases = f"--dhcp-leasefile={self.directory}/leases"
         self.internet.run(start, "dhcp", [*words, leases], str(self.directory / "dhcp.log"))
 

@@ -84,6 +84,7 @@ DEEDS: dict[str, Deed] = {
     "deletes": _deletes,
     "crashes": _crashes,
 }
+USERS_DEEDS = ("waits a moment", "waits a second", "waits half a minute", "reserves", "reserves again", "deletes", "crashes")
 
 
 def faulty(source: random.Random, share: float) -> Callable[[Emission], Fault | None]:
@@ -110,6 +111,31 @@ def test_a_node_recovers_from_any_history(seed: int, share: float, deeds: list[s
     world.start()
     for deed in deeds:
         DEEDS[deed](world, networks, source)
+    ends_well(world, networks)
+
+
+@settings(max_examples=int(__import__("os").environ.get("SIM", "200")), deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    share=st.sampled_from((0.0, 0.1, 0.4)),
+    deeds=st.lists(st.sampled_from(USERS_DEEDS), min_size=3, max_size=20),
+)
+def test_every_reservation_comes_to_its_end_whatever_users_do_meanwhile(
+    seed: int, share: float, deeds: list[str]
+) -> None:
+    source = random.Random(seed)
+    world = World([card(0, lan(1))])
+    world.resource_latency = timedelta(seconds=source.choice((0.02, 2, 20)))
+    world.start()
+    world.wait(5)
+    world.fault = faulty(source, share)
+    for deed in deeds:
+        DEEDS[deed](world, [], source)
+    ends_well(world, [])
+
+
+def ends_well(world: World, networks: list[Network]) -> None:
+    """Without faults the node comes to rest where it should be."""
     all_is_well(world, networks)
     waited = 0.0
     while (left := unsettled(world)) and waited < LONG_ENOUGH_SECONDS:
@@ -126,9 +152,10 @@ def all_is_well(world: World, networks: list[Network]) -> None:
     world.grid.answers = world.grid.accepts = True
     for network in networks:
         network.gateway_answers = network.has_internet = network.has_dhcp = True
-    networks[0].has_router = True
+    if networks:
+        networks[0].has_router = True
     for one in world.cards.values():
         if not one.present:
             world.put_in(one.name)
-    if not any(one.network is networks[0] for one in world.cards.values()):
+    if networks and not any(one.network is networks[0] for one in world.cards.values()):
         world.plug("eth2", networks[0])

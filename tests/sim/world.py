@@ -65,6 +65,7 @@ class World:
         self.cards = {card.name: card for card in cards}
         self.grid = SimGrid()
         self.fault = fault or (lambda _emission: None)
+        self.resource_latency = LATENCY
         self.moves: list[Moved] = []
         self.outside = Outside(self)
         self._agenda: list[tuple[datetime, int, int, Callable[[], None]]] = []
@@ -218,7 +219,11 @@ class World:
             line = self._lines.setdefault(emission.machine, deque())
             line.append(emission)
             if len(line) == 1:
-                self.at(LATENCY, lambda line=line: self._work_off(line))  # type: ignore[misc]
+                self._begin(line)
+
+    def _begin(self, line: deque[Emission]) -> None:
+        is_slow = line[0].machine.startswith("resource:")
+        self.at(self.resource_latency if is_slow else LATENCY, lambda: self._work_off(line))
 
     def _work_off(self, line: deque[Emission]) -> None:
         emission = line[0]
@@ -229,7 +234,7 @@ class World:
             return
         line.popleft()
         if line:
-            self.at(LATENCY, lambda: self._work_off(line))
+            self._begin(line)
         if answer is not None:
             self.step(emission.machine, evolve(answer, visit=emission.visit))
 

@@ -63,7 +63,7 @@ def is_held(run_directory: Path) -> bool:
     path = run_directory / LOCK_NAME
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         # Not readable is somebody else's, which is not there for us to ask; the status file tells the rest.
         return path.exists()
     try:
@@ -76,9 +76,9 @@ def is_held(run_directory: Path) -> bool:
 
 
 def holder(run_directory: Path) -> int | None:
-    """The process id of the running node; None where none runs."""
+    """The process id of the running node; None where none runs, or none whose lock we may read."""
     try:
         text = (run_directory / LOCK_NAME).read_text(encoding="ascii").strip()
-    except (FileNotFoundError, UnicodeDecodeError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError, UnicodeDecodeError):
         return None
     return int(text) if text.isdigit() and is_held(run_directory) else None

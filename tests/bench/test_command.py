@@ -1,0 +1,59 @@
+"""`python -m bench` as it is typed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import LIMIT_SECONDS, MEASUREMENTS, SECONDS, main
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_measurement_has_its_time_and_all_together_fit_into_the_limit() -> None:
+    assert SECONDS.keys() == MEASUREMENTS.keys()
+    assert sum(SECONDS.values()) <= LIMIT_SECONDS <= 240
+
+
+@pytest.mark.parametrize("words", [["--only", "coffee"], ["--runs", "0"], ["--runs", "many"]])
+def test_a_wrong_argument_is_a_usage_error(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(words)
+    assert refused.value.code == 2
+
+
+@pytest.mark.kernel
+def test_one_short_measurement_prints_its_table_and_writes_its_samples(tmp_path: Path) -> None:
+    file = tmp_path / "samples.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "--only", "engine", "--runs", "1", "--json", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "bare dict" in done.stdout
+    found = json.loads(file.read_text())
+    assert found["machine"]["cores"] >= 1
+    assert [table["name"] for table in found["tables"]] == ["engine"]
+    assert all(row["runs"] == 1 for row in found["tables"][0]["rows"])
+
+
+@pytest.mark.kernel
+def test_both_ways_of_building_networks_make_what_the_nodes_own_check_expects() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "--only", "networks", "--runs", "2"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no difference from its plan" in done.stdout

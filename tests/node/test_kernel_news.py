@@ -1,0 +1,144 @@
+"""What the kernel says of links becomes the interfaces' events, and a late look at a link does not bring it back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from zosfsm.fsm.lifecycle import Event
+from zosfsm.kernel.errors import KernelError
+from zosfsm.kernel.monitor import LinkChange
+from zosfsm.lifecycles.interface import LinkSeen
+from zosfsm.node import kernel_news as module
+from zosfsm.node.kernel_news import KernelNews
+from zosfsm.node.kernel_thread import KernelThread
+
+pytestmark = [pytest.mark.anyio]
+
+CARD = LinkChange("eth5", 9, present=True, up=True, carrier=False, mac="02:00:00:00:00:05")
+
+
+class Monitor:
+    """Stands for the kernel's voice; refuses to start as often as it is told to."""
+
+    refusals = 0
+    latest: Monitor
+
+    def __init__(self) -> None:
+        Monitor.latest = self
+        self.stopped = False
+
+    async def start(self, callback: Callable[[LinkChange], None]) -> None:
+        if Monitor.refusals:
+            Monitor.refusals -= 1
+            raise KernelError("watch the links", "no buffer space")
+        self.tell = callback
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+class World:
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Event]] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        self.changes = 0
+        self.news = KernelNews(KernelThread(), self._report, self._in_background, self._changed)
+
+    async def hear(self, *changes: LinkChange) -> None:
+        for change in changes:
+            Monitor.latest.tell(change)
+        await asyncio.gather(*self.tasks)
+
+    def _report(self, machine: str, event: Event) -> None:
+        self.told.append((machine, event))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        self.tasks.append(asyncio.get_running_loop().create_task(work))
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+
+@pytest.fixture(autouse=True)
+def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In it eth5 is the only card."""
+    monkeypatch.setattr(module, "LinkMonitor", Monitor)
+    monkeypatch.setattr(Monitor, "refusals", 0)
+    monkeypatch.setattr(module, "_is_switched_on_card", lambda name: name == "eth5")
+    monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.0)
+
+
+def seen(carrier: bool) -> Event:
+    return Event("seen", LinkSeen(CARD.mac, carrier), reason="carrier" if carrier else "no carrier")
+
+
+async def test_a_card_is_told_with_its_carrier_and_each_change_of_it() -> None:
+    world = World()
+    await world.news.listen()
+    await world.hear(CARD)
+    await world.hear(evolve(CARD, carrier=True))
+    assert world.told == [("interface:eth5", seen(False)), ("interface:eth5", seen(True))]
+    assert world.news.carrier("eth5") is True
+    assert world.changes == 2
+
+
+async def test_a_card_that_changes_while_it_is_looked_at_is_told_as_it_is_now() -> None:
+    world = World()
+    await world.news.listen()
+    await world.hear(CARD, evolve(CARD, carrier=True))
+    assert world.told[-1] == ("interface:eth5", seen(True))
+    assert seen(False) not in [event for _, event in world.told]
+
+
+async def test_a_card_that_goes_while_it_is_looked_at_stays_gone() -> None:
+    world = World()
+    await world.news.listen()
+    await world.hear(CARD, evolve(CARD, present=False))
+    assert [event.trigger for _, event in world.told] == ["vanished"]
+    assert world.news.carrier("eth5") is None
+
+
+async def test_a_name_that_passes_to_another_link_while_it_is_looked_at_is_told_once_and_as_the_new_one() -> None:
+    world = World()
+    await world.news.listen()
+    other = evolve(CARD, index=10, mac="02:00:00:00:00:0a")
+    await world.hear(CARD, evolve(CARD, present=False), other)
+    assert [event.trigger for _, event in world.told] == ["vanished", "seen"]
+    assert world.told[1][1].data == LinkSeen(other.mac, False)
+
+
+async def test_links_that_are_no_cards_and_our_own_are_nobodys_news() -> None:
+    world = World()
+    await world.news.listen()
+    await world.hear(*(evolve(CARD, name=name) for name in ("lo", "zos", "br-ndmz", "to-ndmz", "b-x", "l-x", "w-x")))
+    assert world.changes == 0
+    await world.hear(evolve(CARD, name="docker0"))
+    assert world.told == []
+
+
+async def test_a_kernel_that_cannot_be_asked_about_a_link_leaves_it_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(_name: str) -> bool:
+        raise KernelError("look", "no")
+
+    world = World()
+    monkeypatch.setattr(module, "_is_switched_on_card", refused)
+    await world.news.listen()
+    await world.hear(CARD)
+    assert world.told == []
+
+
+async def test_a_monitor_that_does_not_start_is_started_again_until_it_does() -> None:
+    Monitor.refusals = 3
+    world = World()
+    await world.news.listen()
+    await world.hear(CARD)
+    assert world.told == [("interface:eth5", seen(False))]
+    world.news.stop()
+    assert Monitor.latest.stopped
