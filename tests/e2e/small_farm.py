@@ -19,7 +19,7 @@ from zosfsm.lab.farm import Farm, build_farm, take_down
 from zosfsm.lab.leaks import links_of, namespaces_of, open_tunnel_ports, published_ports, tunnel_processes
 from zosfsm.lab.node_process import RUN_DIRECTORY, enter, inside, kill_node, start_node, stop_node
 from zosfsm.lab.place import Place
-from zosfsm.lab.processes import kill
+from zosfsm.lab.processes import kill, stop
 from zosfsm.lab.services import last_line, own_environment, start_grid, wait_for_grid
 from zosfsm.lab.state import Purpose, locked
 from zosfsm.lab.topology import FARM, LabNode
@@ -53,10 +53,10 @@ class NodeUnderTest:
     node: LabNode
     identifier: str = ""
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start the process; what an earlier one wrote as its status is gone."""
         inside(self.node, self.farm.file, f"{RUN_DIRECTORY}/status.json").unlink(missing_ok=True)
-        start_node(self.farm.place, self.farm.topology, self.node, self.farm.file)
+        start_node(self.farm.place, self.farm.topology, self.node, self.farm.file, *options)
 
     def kill(self) -> None:
         kill_node(self.node, self.farm.file)
@@ -64,6 +64,12 @@ class NodeUnderTest:
     def stop(self) -> None:
         """SIGTERM; fails where the process does not end within 2 s."""
         stop_node(self.node, self.farm.file)
+
+    def end(self) -> None:
+        """SIGTERM, with the time that it takes to remove everything."""
+        process = self.farm.file.state.process(self.node.name)
+        assert process is not None
+        assert stop([process], PATIENCE_SECONDS) == ()
 
     def document(self) -> dict[str, Any]:
         """The status file; empty while there is none."""

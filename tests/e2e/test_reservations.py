@@ -138,7 +138,15 @@ def test_a_port_that_another_network_has_is_refused_with_the_name_of_its_holder(
     assert user.answer(taken[node.node.name]).state is ResultState.OK
     node.wait_active(user.network(second))
     node.check_has_exactly({user.network(first): 5001, user.network(second): 5000})
-    everything = {"holding": holding[node.node.name], "moved": moved[node.node.name], "taken": taken[node.node.name]}
+
+    # An update that wants a port of somebody else's leaves the network as it was.
+    greedy = user.apply(alone(user, node, "second", 5001), node)
+    answer = user.answer(greedy[node.node.name])
+    assert answer.state is ResultState.ERROR
+    assert f"UDP port 5001 is in use on this node by network {user.network(first)}" in answer.error
+    node.wait_active(user.network(second))
+    node.check_has_exactly({user.network(first): 5001, user.network(second): 5000})
+    everything = {f"reservation {at}": sent[node.node.name] for at, sent in enumerate((holding, moved, greedy, taken))}
     user.delete(everything)
     user.wait_deleted(everything)
     node.check_has_exactly({})

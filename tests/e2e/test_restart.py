@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,13 +17,17 @@ from attrs import frozen
 from tests.e2e.flow import INTERVAL_SECONDS, Flow
 from tests.e2e.small_farm import NodeUnderTest, SmallFarm
 from tests.e2e.user import User
-from zosfsm.lab.node_process import tear_down_node
+from zosfsm.lab.node_process import RUN_DIRECTORY, STATE_DIRECTORY, enter, tear_down_node
 from zosfsm.lab.probes import reachable_pairs, reaches_internet
+from zosfsm.lab.processes import kill, spawn
+from zosfsm.lab.services import own_command
 from zosfsm.lab.workload import Workload, leave
 from zosfsm.mesh.plans import MeshPlan
 from zosfsm.mesh.request import NodeRequest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("farm")]
+
+SEED = os.environ.get("ZOSFSM_SEED") or secrets.token_hex(4)
 
 
 @frozen
@@ -110,6 +116,22 @@ def kill_the_tunnel_process(node: NodeUnderTest, _mesh: Mesh) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+def lose_everything_in_a_power_cut(node: NodeUnderTest, mesh: Mesh) -> None:
+    kill_the_tunnel_process(node, mesh)
+    leave(mesh.farm.farm.place, node.node, mesh.farm.farm.file)
+    node.run("sh", "-ec", POWER_CUT)
+
+
+POWER_CUT = """
+for name in $(ls /run/netns); do ip netns delete "$name"; done
+for name in $(ls /sys/class/net); do case "$name" in lo|eth*) ;; *) ip link delete "$name" 2>/dev/null || true ;; esac; done
+ip link set eth2 down
+ip address flush dev eth2
+nft flush ruleset
+rm -rf /run/zosfsm /run/wireguard
+"""
+
+
 @pytest.mark.parametrize(
     ("damage", "keeps_tunnel"),
     [
@@ -122,6 +144,7 @@ def kill_the_tunnel_process(node: NodeUnderTest, _mesh: Mesh) -> None:
         (remove_the_dmz, True),
         (remove_the_tunnel_link, False),
         (kill_the_tunnel_process, False),
+        (lose_everything_in_a_power_cut, False),
     ],
 )
 def test_what_broke_while_the_node_was_away_is_repaired(
@@ -187,15 +210,40 @@ def test_a_network_that_nobody_wants_is_removed_and_what_is_not_ours_is_left_alo
     assert picture(node, mesh.network) == own
 
 
-def test_a_node_that_tears_itself_down_leaves_nothing_and_gives_the_card_back(mesh: Mesh) -> None:
+def test_a_teardown_that_was_killed_is_finished_by_the_next(mesh: Mesh) -> None:
+    node, lab = mesh.farm.public, mesh.farm.farm
+    chance = Random(SEED)
+    leave(lab.place, node.node, lab.file)
+    node.stop()
+    words = own_command("teardown", "--state-dir", STATE_DIRECTORY, "--run-dir", RUN_DIRECTORY)
+    for _ in range(2):
+        teardown = spawn([*enter(lab.place, node.node, lab.file), *words], lab.place.log_file("teardown"))
+        seconds = chance.uniform(0.2, 1.0)
+        time.sleep(seconds)
+        print(f"ZOSFSM_SEED={SEED}: killed after {seconds:.2f} s, with {sorted(node.links())}")
+        kill(teardown)
+    tear_down_node(lab.place, node.node, lab.file)
+    check_has_nothing(node)
+
+
+def test_a_node_that_starts_anew_does_what_the_grid_still_wants_and_may_leave_nothing_at_its_end(mesh: Mesh) -> None:
     node = mesh.farm.public
-    leave(mesh.farm.farm.place, node.node, mesh.farm.farm.file)
-    tear_down_node(mesh.farm.farm.place, node.node, mesh.farm.farm.file)
+    node.start("--teardown-on-exit")
+    node.wait_active(mesh.network)
+    resource = mesh.plan.resource(node.identifier)
+    assert resource is not None
+    node.check_has_exactly({mesh.network: resource.listen_port})
+    node.end()
+    check_has_nothing(node)
+
+
+def check_has_nothing(node: NodeUnderTest) -> None:
+    """The node has given back its card, and nothing that it ever made is there."""
     assert node.links() == {"lo", "eth0", "eth1", "eth2"}
     assert node.namespaces() == set()
     assert (node.tunnels(), node.open_ports(), node.stored()) == ((), (), {})
-    cards = {link["ifname"]: link for link in json.loads(node.run("ip", "-j", "link"))}
-    assert "master" not in cards["eth2"]
+    assert "master" not in json.loads(node.run("ip", "-j", "link", "show", "eth2"))[0]
+    assert json.loads(node.run("ip", "-j", "address", "show", "eth2"))[0]["addr_info"] == []
     assert json.loads(node.run("ip", "-j", "route")) == []
     assert "zosfsm" not in node.run("nft", "list", "tables")
 

@@ -17,6 +17,8 @@ SETTINGS = {
     "net.ipv6.conf.default.accept_dad": "0",
     # A new address in the subnet of the old one must outlive it.
     "net.ipv4.conf.all.promote_secondaries": "1",
+    # A link tells of its own addresses only, not of those that the namespace has elsewhere.
+    "net.ipv4.conf.all.arp_ignore": "1",
     "net.ipv4.conf.all.accept_redirects": "0",
     "net.ipv4.conf.default.accept_redirects": "0",
     "net.ipv4.conf.all.send_redirects": "0",
@@ -41,8 +43,9 @@ def router_differences(namespace: str) -> tuple[str, ...]:
 
 
 def close_to_host(link: str) -> None:
-    """Take IPv6 from a link of the node's own namespace: the node has no address where tenants could speak to it."""
+    """Take IPv6 and ARP's answers from a link of the node's own namespace: tenants see nobody there to speak to."""
     sysctl.write(f"net/ipv6/conf/{link}/disable_ipv6", "1", None)
+    sysctl.write(f"net/ipv4/conf/{link}/arp_ignore", "8", None)
 
 
 def link_differences(links: Links, name: str, *kinds: str) -> tuple[str, ...]:

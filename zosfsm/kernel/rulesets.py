@@ -29,15 +29,30 @@ NOT_INTERNET_IPV4 = tuple(
         "127.0.0.0/8",
         "169.254.0.0/16",
         "172.16.0.0/12",
+        "192.0.0.0/24",
         "192.168.0.0/16",
+        "198.18.0.0/15",
         "224.0.0.0/4",
         "240.0.0.0/4",
     )
 )
 """RFC 6890's blocks that lead to somebody's private network, to the node itself or to many at once."""
-NOT_INTERNET_IPV6 = tuple(IPv6Network(text) for text in ("::/127", "fc00::/7", "fe80::/10", "ff00::/8"))
+
+_TRANSLATED = IPv6Network("64:ff9b::/96")
+NOT_INTERNET_IPV6 = (
+    *(IPv6Network(text) for text in ("::/80", "64:ff9b:1::/48", "fc00::/6")),
+    *(
+        IPv6Network((_TRANSLATED[int(network.network_address)], 96 + network.prefixlen))
+        for network in NOT_INTERNET_IPV4
+    ),
+)
+"""The same in IPv6, and what a translator (RFC 6052, RFC 8215) would turn into such an IPv4 address.
+
+fc00::/6 is unique local, link-local, site-local and multicast in one.
+"""
 
 _NEIGHBOURS = "{ nd-neighbor-solicit, nd-neighbor-advert }"
+_FROM_A_ROUTER = "{ echo-request, mld-listener-query, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert }"
 
 
 def host() -> str:
@@ -57,7 +72,8 @@ table inet zosfsm {{
 
 	chain from_underlay {{
 		ct state established,related accept
-		meta l4proto {{ icmp, ipv6-icmp }} accept
+		icmp type echo-request accept
+		icmpv6 type {_FROM_A_ROUTER} accept
 		udp dport {first}-{last} accept comment "WireGuard of the network resources"
 		udp dport {{ 68, 546 }} accept comment "answers to our DHCP clients"
 		drop
@@ -80,7 +96,11 @@ table inet zosfsm {{
 
 
 def dmz(farmer_networks: Iterable[IPv4Network | IPv6Network] = ()) -> str:
-    """The DMZ: out to the internet and back, never to a private network nor to the uplink's own, `farmer_networks`."""
+    """The DMZ: out to the internet and back, never to a private network nor to the uplink's own, `farmer_networks`.
+
+    The uplink's IPv6 networks need not be told: a router that advertises itself has a link-local address (RFC 4861,
+    4.2), so a packet with any other next hop is for a neighbour. What no connection knows would leave untranslated.
+    """
     networks = tuple(farmer_networks)
     forbidden = [*NOT_INTERNET_IPV4, *(network for network in networks if isinstance(network, IPv4Network))]
     forbidden_ipv6 = [*NOT_INTERNET_IPV6, *(network for network in networks if isinstance(network, IPv6Network))]
@@ -89,9 +109,11 @@ table inet zosfsm {{
 	chain input {{
 		type filter hook input priority filter; policy drop;
 		iifname "lo" accept
+		iifname "public" ip daddr {DMZ_ADDRESSES} drop
+		iifname "public" ip6 daddr {DMZ_ADDRESSES_IPV6} drop
 		ct state established,related accept
-		meta l4proto ipv6-icmp accept
 		icmp type echo-request accept
+		icmpv6 type {_FROM_A_ROUTER} accept
 		iifname "public" udp dport {{ 68, 546 }} accept comment "answers to the DHCP client"
 	}}
 
@@ -102,10 +124,12 @@ table inet zosfsm {{
 	}}
 
 	chain to_internet {{
+		ct state invalid drop
 		ip saddr != {DMZ_ADDRESSES} drop
 		ip6 saddr != {DMZ_ADDRESSES_IPV6} drop
 		ip daddr {_set(forbidden)} drop
 		ip6 daddr {_set(forbidden_ipv6)} drop
+		rt ip6 nexthop != fe80::/10 drop
 		accept
 	}}
 
@@ -168,6 +192,7 @@ table inet zosfsm {{
 	}}
 
 	chain to_internet {{
+		ct state invalid drop
 		ip daddr {_set((*NOT_INTERNET_IPV4, network_range))} drop
 		ip6 daddr {_set(NOT_INTERNET_IPV6)} drop
 		accept

@@ -41,7 +41,12 @@ class DmzData:
 
 @frozen
 class BuildDmz(Effect):
-    """Make the namespace, its links and its firewall; answers built or step_failed."""
+    """Make the namespace, its links and its firewall, closed towards the farmer's networks as far as they are known.
+
+    Answers built or step_failed.
+    """
+
+    farmer_networks: tuple[IPv4Network, ...] = ()
 
 
 @frozen
@@ -98,7 +103,7 @@ class Dmz(Lifecycle[DmzData]):
 
     @action
     def build(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (BuildDmz(),))
+        return Change(context.data, (BuildDmz(_farmer_networks(context.data)),))
 
     @action
     def start_lease(self, context: Here, event: Event) -> Next:
@@ -124,13 +129,18 @@ class Dmz(Lifecycle[DmzData]):
 
     @action
     def secure(self, context: Here, event: Event) -> Next:
-        lease = context.data.lease
-        assert lease is not None
-        return Change(context.data, (SecureDmz((lease.address.network,)),))
+        return Change(context.data, (SecureDmz(_farmer_networks(context.data)),))
 
     @action
     def remove(self, context: Here, event: Event) -> Next:
         return Change(context.data, (RemoveDmz(),))
+
+
+def _farmer_networks(data: DmzData) -> tuple[IPv4Network, ...]:
+    """The uplink's own network, and that of the DMZ's lease, which a DHCP server may have cut otherwise."""
+    known = [data.way_out.network] if data.way_out else []
+    known += [data.lease.address.network] if data.lease else []
+    return tuple(dict.fromkeys(known))
 
 
 def _way_out(event: Event) -> WayOut:

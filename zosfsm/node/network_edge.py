@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
@@ -64,6 +64,8 @@ class NetworkEdge:
         self._is_waiting = is_waiting
         self._promised: dict[str, tuple[Emission, Place]] = {}
         self._wireguard: WireGuard | None = None
+        # So that a DMZ which is gone comes back as closed as it was.
+        self._farmer_networks: tuple[IPv4Network, ...] = ()
 
     @property
     def handlers(self) -> Mapping[type[Effect], Handler]:
@@ -86,12 +88,13 @@ class NetworkEdge:
         """How each effect fails."""
         return {effect: failing("step_failed") for effect in self.handlers}
 
-    async def _build_dmz(self, _emission: Emission) -> Event:
+    async def _build_dmz(self, emission: Emission) -> Event:
+        effect = emission.effect
+        assert isinstance(effect, BuildDmz)
+
         def build(identity: Identity) -> Event:
-            mac = dmz_mac(identity.identifier)
-            _ensure_bridge()
-            dmz.ensure(mac)
-            return Event("built", DmzBuilt(mac))
+            self._ensure_dmz(identity, effect.farmer_networks)
+            return Event("built", DmzBuilt(dmz_mac(identity.identifier)))
 
         return await self._step(build)
 
@@ -100,7 +103,7 @@ class NetworkEdge:
         assert isinstance(effect, SecureDmz)
 
         def secure(identity: Identity) -> Event:
-            dmz.ensure(dmz_mac(identity.identifier), effect.farmer_networks)
+            self._ensure_dmz(identity, effect.farmer_networks)
             return Event("secured")
 
         return await self._step(secure)
@@ -210,9 +213,13 @@ class NetworkEdge:
 
     def _build_links(self, plan: NetworkPlan, identity: Identity) -> None:
         if not dmz.present():
-            _ensure_bridge()
-            dmz.ensure(dmz_mac(identity.identifier))
+            self._ensure_dmz(identity, self._farmer_networks)
         network_resource.ensure_links(plan)
+
+    def _ensure_dmz(self, identity: Identity, farmer_networks: tuple[IPv4Network, ...]) -> None:
+        self._farmer_networks = farmer_networks
+        _ensure_bridge()
+        dmz.ensure(dmz_mac(identity.identifier), farmer_networks)
 
     def _differences(self, plan: NetworkPlan) -> tuple[str, ...]:
         return network_resource.differences(plan, self._tunnels())
