@@ -20,7 +20,7 @@ from bench.plans import MOST_PLANS, plan
 from bench.reserving import reserve
 from bench.table import Row, Table
 from bench.watching import AddressWatch
-from bench.wire import GRID_URL, PROVIDER, Wire, start, stop, wire
+from bench.wire import GRID_URL, PROVIDER, Wire, own_environment, start, stop, wire
 from zosfsm.kernel import namespaces, network_resource
 from zosfsm.kernel.wireguard import offered
 
@@ -59,7 +59,9 @@ def measure(options: Options) -> Table:
 
 def _interpreter(label: str, statement: str, directory: Path, samples: Samples) -> None:
     waiting = f"{statement}\nprint(flush=True)\nimport time\ntime.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", waiting], stdout=subprocess.PIPE, cwd=directory) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", waiting], stdout=subprocess.PIPE, cwd=directory, env=own_environment()
+    ) as process:
         try:
             assert process.stdout is not None
             process.stdout.readline()

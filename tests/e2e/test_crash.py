@@ -19,6 +19,7 @@ from zosfsm.mesh.request import NodeRequest
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("farm")]
 
 ROUNDS = 8
+HASTY_ROUNDS = 2
 SEED = os.environ.get("ZOSFSM_SEED") or secrets.token_hex(4)
 
 # How long the node takes for what it does, and a little more: the kill is to be during that or just after.
@@ -62,6 +63,34 @@ def test_a_node_killed_at_random_moments_ends_up_with_what_the_grid_wants(
         node.check_has_exactly({})
 
 
+@pytest.mark.parametrize("number", range(HASTY_ROUNDS))
+def test_a_user_who_keeps_changing_their_mind_gets_what_they_wished_last(
+    farm: SmallFarm, user: User, number: int
+) -> None:
+    chance = Random(f"{SEED}-hasty-{number}")
+    print(f"ZOSFSM_SEED={SEED}")
+    node = farm.public
+    mesh = user.plan(f"hasty-{number}", [NodeRequest(farm.public.identifier)])
+    network = user.network(mesh)
+
+    wishes = []
+    for _ in range(3):
+        wishes.append(user.apply(mesh, node))
+        time.sleep(chance.uniform(0, 2 * _WORK_SECONDS))
+        user.delete(wishes[-1])
+        torment(node, chance, f"resource:{network}")
+    last = user.apply(mesh, node)
+    torment(node, chance, f"resource:{network}")
+    for wish in wishes:
+        user.wait_deleted(wish)
+    settle_on(node, user, network, mesh, last)
+
+    user.delete(last)
+    user.wait_deleted(last)
+    node.wait_registered()
+    node.check_has_exactly({})
+
+
 def planned(farm: SmallFarm, user: User, name: str, previous: MeshPlan | None) -> MeshPlan:
     """A network over both nodes; a later version of it has other ports, and one more node that does not exist."""
     first_port = 3000 if previous is None else 4000
@@ -72,27 +101,36 @@ def planned(farm: SmallFarm, user: User, name: str, previous: MeshPlan | None) -
 
 
 def torment(node: NodeUnderTest, chance: Random, machine: str, longest_seconds: float = _WORK_SECONDS) -> None:
-    """Kill the node some moments after something was asked of it, and perhaps again while it starts; then let it be."""
+    """End the node some moments after something was asked of it, and perhaps while it starts; then let it be."""
     time.sleep(chance.uniform(0, longest_seconds))
-    print(f"{node.node.name} killed with {machine} {node.states().get(machine, 'unheard of')}")
-    node.kill()
+    end(node, chance, machine)
     for _ in range(chance.choice((0, 0, 0, 1, 1, 2))):
         node.start()
         time.sleep(chance.uniform(0, _BOOT_SECONDS))
-        print(f"{node.node.name} killed again with {machine} {node.states().get(machine, 'unheard of')}")
-        node.kill()
+        end(node, chance, machine)
     node.start()
+
+
+def end(node: NodeUnderTest, chance: Random, machine: str) -> None:
+    """kill -9 mostly; SIGTERM, which comes at least as often in a node's life, is to be no worse."""
+    how = chance.choice((NodeUnderTest.kill, NodeUnderTest.kill, NodeUnderTest.stop))
+    print(f"{node.node.name}: {how.__name__} with {machine} {node.states().get(machine, 'unheard of')}")
+    how(node)
 
 
 def settle(farm: SmallFarm, user: User, network: str, mesh: MeshPlan, reservations: dict[str, str]) -> None:
     """Until both nodes say that they have it; then everything has to agree with what they say."""
     for node in farm.nodes:
-        answer = user.answer(reservations[node.node.name])
-        assert (answer.state, answer.error) == (ResultState.OK, "")
-        node.wait_active(network)
-        resource = mesh.resource(node.identifier)
-        assert resource is not None
-        node.check_has_exactly({network: resource.listen_port})
+        settle_on(node, user, network, mesh, reservations)
+
+
+def settle_on(node: NodeUnderTest, user: User, network: str, mesh: MeshPlan, reservations: dict[str, str]) -> None:
+    answer = user.answer(reservations[node.node.name])
+    assert (answer.state, answer.error) == (ResultState.OK, "")
+    node.wait_active(network)
+    resource = mesh.resource(node.identifier)
+    assert resource is not None
+    node.check_has_exactly({network: resource.listen_port})
 
 
 def check_carries_packets(farm: SmallFarm, network: str, mesh: MeshPlan) -> None:

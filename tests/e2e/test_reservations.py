@@ -1,4 +1,4 @@
-"""What users ask of a running farm: refusals with reasons, updates in place, ends by time, and a grid that goes away."""
+"""What users ask of a running farm: refusals with reasons, updates in place, ends by time, a grid that goes away."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def expired(asker: Asker) -> Reservation:
 
 
 def container(asker: Asker) -> Reservation:
-    return asker.user.signed(asker.node, ReservationType.CONTAINER, json.dumps({"flist": "https://hub.example/a.flist"}))
+    return asker.user.signed(
+        asker.node, ReservationType.CONTAINER, json.dumps({"flist": "https://hub.example/a.flist"})
+    )
 
 
 def without_this_node(asker: Asker) -> Reservation:

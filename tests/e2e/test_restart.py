@@ -20,7 +20,7 @@ from tests.e2e.user import User
 from zosfsm.lab.node_process import RUN_DIRECTORY, STATE_DIRECTORY, enter, tear_down_node
 from zosfsm.lab.probes import reachable_pairs, reaches_internet
 from zosfsm.lab.processes import kill, spawn
-from zosfsm.lab.services import own_command
+from zosfsm.lab.services import own_command, own_environment
 from zosfsm.lab.workload import Workload, leave
 from zosfsm.mesh.plans import MeshPlan
 from zosfsm.mesh.request import NodeRequest
@@ -60,7 +60,9 @@ def mesh(farm: SmallFarm, user: User) -> Iterator[Mesh]:
 
 
 @pytest.mark.parametrize("end", [NodeUnderTest.kill, NodeUnderTest.stop], ids=["kill -9", "SIGTERM"])
-def test_a_restart_loses_no_packet_and_leaves_the_tunnels_alone(mesh: Mesh, end: Callable[[NodeUnderTest], None]) -> None:
+def test_a_restart_loses_no_packet_and_leaves_the_tunnels_alone(
+    mesh: Mesh, end: Callable[[NodeUnderTest], None]
+) -> None:
     node = mesh.farm.hidden
     before, tunnels = picture(node, mesh.network), node.tunnels()
     with Flow(*mesh.workloads) as flow:
@@ -124,7 +126,7 @@ def lose_everything_in_a_power_cut(node: NodeUnderTest, mesh: Mesh) -> None:
 
 POWER_CUT = """
 for name in $(ls /run/netns); do ip netns delete "$name"; done
-for name in $(ls /sys/class/net); do case "$name" in lo|eth*) ;; *) ip link delete "$name" 2>/dev/null || true ;; esac; done
+for name in $(ls /sys/class/net | grep -v -e '^lo$' -e '^eth'); do ip link delete "$name" 2>/dev/null || true; done
 ip link set eth2 down
 ip address flush dev eth2
 nft flush ruleset
@@ -217,7 +219,8 @@ def test_a_teardown_that_was_killed_is_finished_by_the_next(mesh: Mesh) -> None:
     node.stop()
     words = own_command("teardown", "--state-dir", STATE_DIRECTORY, "--run-dir", RUN_DIRECTORY)
     for _ in range(2):
-        teardown = spawn([*enter(lab.place, node.node, lab.file), *words], lab.place.log_file("teardown"))
+        entered = [*enter(lab.place, node.node, lab.file), *words]
+        teardown = spawn(entered, lab.place.log_file("teardown"), environment=own_environment())
         seconds = chance.uniform(0.2, 1.0)
         time.sleep(seconds)
         print(f"ZOSFSM_SEED={SEED}: killed after {seconds:.2f} s, with {sorted(node.links())}")

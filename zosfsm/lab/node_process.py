@@ -94,9 +94,7 @@ def isolate(place: Place, node: LabNode, file: StateFile) -> ProcessIdentity:
     return holder
 
 
-def start_node(
-    place: Place, topology: Topology, node: LabNode, file: StateFile, *options: str
-) -> ProcessIdentity:
+def start_node(place: Place, topology: Topology, node: LabNode, file: StateFile, *options: str) -> ProcessIdentity:
     """Start the node's process in its namespaces, as often as wished, with more options of `zosfsm run` if any."""
     command_line = f"zos farmer_id={file.state.farm or 0} runmode=dev bcdb={topology.grid_url}"
     words = own_command("run", "--state-dir", STATE_DIRECTORY, "--run-dir", RUN_DIRECTORY, "--cmdline", command_line)

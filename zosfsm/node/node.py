@@ -16,7 +16,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from zosfsm.fsm.engine import Emission, Engine, StepFailed
-from zosfsm.fsm.journal import Record
 from zosfsm.fsm.lifecycle import Event, LifecycleError
 from zosfsm.fsm.machine import Delivery, Instance
 from zosfsm.kernel import network_resource
@@ -38,8 +37,10 @@ from zosfsm.node.kernel_news import KernelNews
 from zosfsm.node.kernel_thread import KernelThread
 from zosfsm.node.lease_edge import LeaseEdge
 from zosfsm.node.network_edge import NetworkEdge
-from zosfsm.node.status import Fault, StatusFile
-from zosfsm.node.store import Store, StoreUnusable
+from zosfsm.node.persistence import Persistence
+from zosfsm.node.status import StatusFile
+from zosfsm.node.status_document import SINGLETONS, Fault
+from zosfsm.node.store import Store
 from zosfsm.node.uplink_edge import UplinkEdge
 
 QUESTIONS = (
@@ -51,14 +52,11 @@ QUESTIONS = (
     PublishInventory,
     RegisterNode,
 )
-SINGLETONS = ("connectivity", "registration", "polling", "delivery", "dmz")
 UPLINK_MOVES = frozenset({"adopting", "attaching", "detaching", "listing", "waiting"})
 """In these states of connectivity an earlier uplink's connections lead nowhere."""
 CENSUS_PAUSE_SECONDS = 1.0
 TEARDOWN_SECONDS = 90.0
 GRACE_SECONDS = 0.4
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +72,7 @@ class Node:
         self._inbox: asyncio.Queue[tuple[str, Event]] = asyncio.Queue()
         self._machines = catalogue()
         self._durable = frozenset(definition.name for definition, _ in self._machines if definition.durable)
-        self._records: list[Record] = []
+        self._persistence = Persistence(store, self._durable, self._unwritable)
         self._moved: dict[str, int] = {}
         self._grid = GridEdge(configuration, self._kernel, self._ports, _version())
         self._leases = LeaseEdge(
@@ -167,9 +165,7 @@ class Node:
     def _begin(self) -> None:
         for complaint in self._configuration.complaints:
             log.warning("the kernel command line is not as expected", extra={"reason": complaint})
-        self._engine = Engine(
-            self._machines, self._configuration.state_directory.name, self._records.append, self._observed
-        )
+        self._engine = Engine(self._machines, self._store.seed(), self._persistence.journal, self._observed)
         for snapshot in self._store.snapshots():
             try:
                 self._engine.restore(snapshot)
@@ -192,7 +188,7 @@ class Node:
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_SECONDS):
                 await self._grid.close()
-        self._is_committed()
+        self._persistence.commit(self.engine)
         if not self._kernel.close(GRACE_SECONDS):
             log.warning("a step in the kernel did not come to its end; the next start looks at what it left")
         self._store.close()
@@ -202,7 +198,7 @@ class Node:
         """Until `is_done`; False where the node has to stop before the disk took what it decided."""
         while not is_done():
             emissions = await self._round()
-            if not await self._committed():
+            if not await self._persistence.committed(self.engine, self._stopping):
                 return False
             self._status.write(self.engine, self._clock.now(), running=True)
             if self._has_left_uplink():
@@ -245,40 +241,13 @@ class Node:
             self._on_fault(name, error)
             return ()
 
-    async def _committed(self) -> bool:
-        """Waits for a disk that takes nothing: what is not journaled is not done. False where it is time to stop."""
-        pause = FIRST_PAUSE_SECONDS
-        while not self._is_committed():
-            self._status.write(self.engine, self._clock.now(), running=True)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
-            if self._stopping.is_set():
-                return self._is_committed()
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-        return True
-
-    def _is_committed(self) -> bool:
-        if not self._records:
-            return True
-        touched = {record.machine for record in self._records if record.machine.partition(":")[0] in self._durable}
-        alive = [name for name in touched if name in self.engine.instances]
-        try:
-            self._store.write(self._records, [self.engine.snapshot(name) for name in alive], touched.difference(alive))
-        except StoreUnusable as error:
-            if self._unwritten is None:
-                log.error("nothing can be journaled, so nothing is done", extra={"reason": str(error)})
-            self._replace_unwritten(Fault("store-unwritable", "", str(error)))
-            return False
-        self._records.clear()
-        self._replace_unwritten(None)
-        return True
-
-    def _replace_unwritten(self, fault: Fault | None) -> None:
+    def _unwritable(self, fault: Fault | None) -> None:
         if self._unwritten is not None:
             self._status.remove_fault(self._unwritten)
         if fault is not None:
             self._status.add_fault(fault)
         self._unwritten = fault
+        self._status.write(self.engine, self._clock.now(), running=True)
 
     def _report(self, name: str, event: Event) -> None:
         self._inbox.put_nowait((name, event))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -31,6 +32,7 @@ create table if not exists journal (
     source text not null, target text not null, attempt integer not null, reason text not null, data text not null,
     said text not null
 ) strict;
+create table if not exists seed (seed text not null) strict;
 create index if not exists journal_by_machine on journal (machine, sequence);
 """
 
@@ -57,6 +59,17 @@ class Store:
             rows = self._connection.execute("select * from snapshot order by machine").fetchall()
             return tuple(_snapshot(row) for row in rows)
         except (sqlite3.Error, ValueError, AttributeError) as error:
+            raise StoreUnusable(_damaged(self._path, error)) from error
+
+    def seed(self) -> str:
+        """Where this node's random delays come from: drawn once, so that farms do not retry in step. StoreUnusable."""
+        try:
+            with self._connection:
+                self._connection.execute(
+                    "insert into seed select ? where not exists (select 1 from seed)", (secrets.token_hex(16),)
+                )
+            return str(self._connection.execute("select seed from seed").fetchone()[0])
+        except sqlite3.Error as error:
             raise StoreUnusable(_damaged(self._path, error)) from error
 
     def write(self, records: Iterable[Record], snapshots: Iterable[Snapshot], ended: Iterable[str]) -> None:
