@@ -33,8 +33,13 @@ class Client:
 
 
 def status_file(directory: Path) -> Path:
-    """Where the node says whether it is online."""
-    return directory / "run" / "status.json"
+    """Where the node says whether it is online: in memory, as on a node."""
+    return run_directory(directory) / "status.json"
+
+
+def run_directory(directory: Path) -> Path:
+    """Under the /run that is ours alone."""
+    return Path("/run") / f"bench-{directory.name}"
 
 
 def journal_file(directory: Path) -> Path:
@@ -48,7 +53,7 @@ def _zosfsm(directory: Path) -> list[str]:
         "--state-dir",
         str(directory / "state"),
         "--run-dir",
-        str(directory / "run"),
+        str(run_directory(directory)),
         "--cmdline",
         f"farmer_id={FARM} runmode=dev bcdb={GRID_URL}",
     )

@@ -109,6 +109,10 @@ def remove_the_bridge(node: NodeUnderTest, mesh: Mesh) -> None:
     node.run("ip", "link", "delete", f"b-{mesh.network}")
 
 
+def remove_the_bridge_of_the_dmz(node: NodeUnderTest, _mesh: Mesh) -> None:
+    node.run("ip", "link", "delete", "br-ndmz")
+
+
 def remove_the_dmz(node: NodeUnderTest, _mesh: Mesh) -> None:
     node.run("ip", "netns", "delete", "ndmz")
 
@@ -143,6 +147,7 @@ rm -rf /run/zosfsm /run/wireguard
         (remove_a_peer, True),
         (remove_the_bridge, True),
         (remove_the_way_to_the_dmz, True),
+        (remove_the_bridge_of_the_dmz, True),
         (remove_the_dmz, True),
         (remove_the_tunnel_link, False),
         (kill_the_tunnel_process, False),

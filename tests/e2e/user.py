@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
+from operator import methodcaller
 from typing import TypeVar
 
 from attrs import Factory, evolve, field, frozen
@@ -75,7 +76,7 @@ class User:
 
     def delete(self, reservations: Mapping[str, str]) -> None:
         for identifier in reservations.values():
-            self._asked(lambda client, one=identifier: client.delete(one))
+            self._asked(methodcaller("delete", identifier))
 
     def stored(self, reservation: str) -> StoredReservation:
         """What the grid has of it; looked up in its database, so also while its server is away."""
@@ -92,11 +93,10 @@ class User:
         return stored.result
 
     def wait_deleted(self, reservations: Mapping[str, str]) -> None:
-        for name, identifier in reservations.items():
-            eventually(
-                lambda one=identifier: self.stored(one).deleted,
-                f"{name} to say that reservation {identifier} is torn down",
-            )
+        def pending() -> list[str]:
+            return [name for name, identifier in reservations.items() if not self.stored(identifier).deleted]
+
+        eventually(lambda: not pending(), f"every node to say that {dict(reservations)} are torn down", pending)
 
     def _facts(self, identifier: str) -> NodeFacts:
         if identifier == self.third.identifier:

@@ -1,6 +1,6 @@
 """A definition and its code must agree, both ways: each disagreement is refused when the machine is made."""
 
-# ruff: noqa: ARG002  (guards and actions all have the same signature)
+
 
 from __future__ import annotations
 

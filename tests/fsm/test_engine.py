@@ -1,6 +1,6 @@
 """All machines as one pure thing: events in, effects out; journaled first, and the same again on a replay."""
 
-# ruff: noqa: ARG002  (guards and actions all have the same signature)
+
 
 from __future__ import annotations
 

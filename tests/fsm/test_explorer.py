@@ -14,8 +14,6 @@ from zosfsm.fsm.explorer import explore, provoke, tells
 from zosfsm.fsm.lifecycle import Change, Context, Event, action
 from zosfsm.fsm.loading import parse
 
-# ruff: noqa: ARG002  (guards and actions all have the same signature)
-
 
 def test_a_sound_machine_has_no_faults() -> None:
     assert explore(kettle()).faults == ()

@@ -1,6 +1,6 @@
 """A small machine of every feature, for the engine's tests: a kettle that boils water, and the lamp it switches."""
 
-# ruff: noqa: ARG002  (guards and actions all have the same signature)
+
 
 from __future__ import annotations
 

@@ -287,7 +287,8 @@ def test_a_version_that_waits_gets_its_turn_although_the_present_one_is_damaged(
     until(world, "reverting")
     third = world.grid.reserve("net1", world.now, 3002)
     world.resource_latency = timedelta(seconds=5)
-    until(world, "damaged")
+    until(world, "updating")
+    assert world.path(NET)[-2:] == ["damaged", "updating"]
     faults.failing = set()
     world.wait(60)
     assert fates(third) == [Fate.SERVED]

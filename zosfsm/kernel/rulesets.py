@@ -111,6 +111,8 @@ table inet zosfsm {{
 		iifname "lo" accept
 		iifname "public" ip daddr {DMZ_ADDRESSES} drop
 		iifname "public" ip6 daddr {DMZ_ADDRESSES_IPV6} drop
+		iifname "tonrs" ip daddr != {DMZ_ADDRESSES} drop
+		iifname "tonrs" ip6 daddr != {{ {DMZ_ADDRESSES_IPV6}, fe80::/10, ff02::/16 }} drop
 		ct state established,related accept
 		icmp type echo-request accept
 		icmpv6 type {_FROM_A_ROUTER} accept

@@ -1,0 +1,131 @@
+"""The process is killed, or the node taken down, at any moment of a story: what comes after is right all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from tests.sim.convergence import unsettled
+from tests.sim.test_networks import Faults
+from tests.sim.world import Fault, World, card, lan
+from zosfsm.fsm.engine import Emission
+from zosfsm.fsm.definition import Kind
+from zosfsm.lifecycles.catalogue import catalogue
+
+STEP_SECONDS = 0.25
+LONG_ENOUGH_SECONDS = 2400
+# How a machine can be brought into states that a plain story does not lead through.
+TROUBLES = ((), ("VerifyNetwork",), ("VerifyNetwork", "TearDownNetwork"), ("ApplyNetwork",), ("DeliverOutcomes",))
+STATES = sorted(
+    (definition.name, state.name)
+    for definition, _ in catalogue()
+    if definition.durable
+    for state in definition.states.values()
+    if state.kind is not Kind.FINAL and (definition.name, state.name) != ("resource", "requested")
+)
+
+
+def story(world: World, faults: Faults, trouble: tuple[str, ...]) -> Iterator[None]:
+    """A boot, a network, a new version of it, an outage, a pulled cable, a deletion; stops many times on the way."""
+
+    def passing(seconds: float) -> Iterator[None]:
+        for _ in range(int(seconds / STEP_SECONDS)):
+            world.wait(STEP_SECONDS)
+            yield
+
+    world.resource_latency = timedelta(seconds=1)
+    world.start()
+    yield
+    yield from passing(3)
+    first = world.grid.reserve("net1", world.now)
+    faults.failing = set(trouble)
+    yield from passing(10)
+    faults.failing -= {"VerifyNetwork"}
+    world.grid.reserve("net1", world.now, 3001)
+    yield from passing(8)
+    faults.failing |= {"TearDownNetwork"} & set(trouble)
+    world.grid.delete(first)
+    world.grid.delete(world.grid.reservations[-1])
+    yield from passing(5)
+    world.grid.answers = False
+    yield from passing(90)
+    world.plug("eth0", None)
+    yield from passing(3)
+
+
+def killed_at(moment: int, trouble: tuple[str, ...]) -> World | None:
+    """The world at the so-manieth stop of the story; None where the story is over before."""
+    faults = Faults()
+    world = World([card(0, lan(1))], faults)
+    for index, _ in enumerate(story(world, faults, trouble)):
+        if index == moment:
+            faults.failing.clear()
+            return world
+    return None
+
+
+def plugged_in_again(world: World) -> None:
+    world.grid.answers = True
+    if not world.cards["eth0"].carrier:
+        world.plug("eth0", lan(1))
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: "+".join(trouble) or "no trouble")
+def test_a_node_that_is_killed_at_any_moment_converges_after_its_start(trouble: tuple[str, ...]) -> None:
+    moment = 0
+    while (world := killed_at(moment, trouble)) is not None:
+        world.crash(lambda _emission, moment=moment: bool(moment % 2))  # type: ignore[misc]
+        world.start()
+        plugged_in_again(world)
+        world.wait_for(lambda world=world: unsettled(world) == [], LONG_ENOUGH_SECONDS)  # type: ignore[misc]
+        moment += 7
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: "+".join(trouble) or "no trouble")
+def test_a_teardown_at_any_moment_leaves_nothing(trouble: tuple[str, ...]) -> None:
+    moment = 0
+    while (world := killed_at(moment, trouble)) is not None:
+        if moment % 2:
+            world.crash()
+        world.tear_down()
+        bridge, left = world.outside.bridge, [*world.outside.networks, *world.engine.instances]
+        assert not (bridge.exists or bridge.card or bridge.dmz or bridge.dmz_address), world.story(40)
+        assert [name for name in left if not name.startswith(("interface:", "lease:"))] == [], world.story(40)
+        moment += 7
+
+
+class Killed(Exception):
+    """The process ended in the state that a test was waiting for."""
+
+
+class KillIn(Faults):
+    """Kills the process before it does anything more in this state of this machine."""
+
+    def __init__(self, machine: str, state: str) -> None:
+        super().__init__()
+        self.machine, self.state, self.world = machine, state, World()
+
+    def __call__(self, emission: Emission) -> Fault | None:
+        found = [one.state for one in self.world.engine.instances.values() if one.kind == self.machine]
+        if self.state in found:
+            raise Killed
+        return super().__call__(emission)
+
+
+@pytest.mark.parametrize(("machine", "state"), STATES, ids=lambda part: part)
+def test_a_start_is_heard_in_every_stored_state_and_leads_back_to_work(machine: str, state: str) -> None:
+    for trouble in TROUBLES:
+        killer = KillIn(machine, state)
+        killer.world = world = World([card(0, lan(1))], killer)
+        try:
+            for _ in story(world, killer, trouble):
+                pass
+        except Killed:
+            world.fault = lambda _emission: None
+            world.restart()
+            plugged_in_again(world)
+            world.wait_for(lambda: unsettled(world) == [], LONG_ENOUGH_SECONDS)
+            return
+    pytest.fail("no story leads there")
