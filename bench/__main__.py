@@ -34,7 +34,7 @@ SCHEMA_VERSION = 1
 
 
 def main(words: Sequence[str]) -> int:
-    """Answers the exit code: 0 measured, 1 something that is needed is missing, 2 usage."""
+    """Answers the exit code: 0 measured, 1 something that is needed is missing, 2 usage, 130 interrupted."""
     arguments = _parser().parse_args(words)
     try:
         if not arguments.isolated:
@@ -43,6 +43,8 @@ def main(words: Sequence[str]) -> int:
     except BenchFailed as failure:
         print(f"bench: {failure}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def _measured(arguments: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ from bench.table import Row, Table
 from bench.watching import AddressWatch
 from bench.wire import GRID_URL, PROVIDER, Wire, own_environment, start, stop, wire
 from zosfsm.kernel import namespaces, network_resource
-from zosfsm.kernel.wireguard import offered
+from zosfsm.kernel.wireguard_backend import offered
 
 NETWORKS = 100
 

@@ -16,7 +16,8 @@ from bench.table import Row, Table
 from zosfsm.kernel import dmz, network_resource
 from zosfsm.kernel.links import Links
 from zosfsm.kernel.network_resource import NetworkPlan
-from zosfsm.kernel.wireguard import WireGuard, offered
+from zosfsm.kernel.wireguard import WireGuard
+from zosfsm.kernel.wireguard_backend import offered
 from zosfsm.kernel.wireguard_userspace import UserspaceWireGuard
 
 NETWORKS = 100

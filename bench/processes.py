@@ -47,11 +47,12 @@ def activity(pid: int) -> Activity:
 
 
 def named(program: str) -> tuple[int, ...]:
-    """The processes of that name, of those that this PID namespace has."""
+    """The processes that were started under that name, of those that this PID namespace has."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and (entry / "comm").read_text().strip() == program:
+            # A process that has ended and was not waited for has a name still, and no arguments.
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes().partition(b"\0")[0] == program.encode():
                 found.append(int(entry.name))
         except OSError:
             continue  # it ended while we looked

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 
 from bench.processes import Memory, activity, memory, memory_in, named
 
@@ -27,6 +29,14 @@ def test_a_process_that_works_uses_processor_time() -> None:
     before = activity(os.getpid())
     sum(range(1_000_000))
     assert activity(os.getpid()).processor_ms > before.processor_ms
+
+
+def test_a_process_is_found_by_the_name_under_which_it_was_started_until_it_ends() -> None:
+    with subprocess.Popen(["zosfsm-bench-test", "60"], executable=shutil.which("sleep")) as process:
+        assert named("zosfsm-bench-test") == (process.pid,)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert named("zosfsm-bench-test") == ()
 
 
 def test_a_name_that_no_process_has_is_found_nowhere() -> None:

@@ -15,7 +15,7 @@ import pytest
 from attrs import evolve
 
 from tests.kernel.separate_host import SeparateHost, separate_hosts
-from zosfsm.kernel import dmz, namespaces, network_resource, wireguard, wireguard_userspace
+from zosfsm.kernel import dmz, namespaces, network_resource, wireguard_backend, wireguard_userspace
 from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.network_resource import NetworkPlan
 from zosfsm.kernel.wireguard import Peer
@@ -60,16 +60,16 @@ def _plan(number: int, *peers: int, identifier: str = "abc") -> NetworkPlan:
 def _build(plan: NetworkPlan) -> tuple[str, ...]:
     network_resource.ensure_links(plan)
     network_resource.ensure_firewall(plan)
-    network_resource.ensure_tunnel(plan, wireguard.offered())
+    network_resource.ensure_tunnel(plan, wireguard_backend.offered())
     return _differences(plan)
 
 
 def _differences(plan: NetworkPlan) -> tuple[str, ...]:
-    return network_resource.differences(plan, wireguard.offered())
+    return network_resource.differences(plan, wireguard_backend.offered())
 
 
 def _teardown(identifier: str = "abc") -> tuple[str, ...]:
-    network_resource.teardown(identifier, wireguard.offered())
+    network_resource.teardown(identifier, wireguard_backend.offered())
     return network_resource.present()
 
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 Answer = Event | timedelta | None
 QUESTIONS = (CheckInternet, DeliverOutcomes, PollGrid, ProbeAddress, ProveGateway, PublishInventory, RegisterNode)
-FARM = 1
 LONG_POLL = timedelta(seconds=20)
 POLL_LOOKS = timedelta(seconds=1)
 ON_THE_WIRE = timedelta(milliseconds=10)
@@ -70,6 +69,7 @@ class Outside:
     def __init__(self, world: World) -> None:
         self._world = world
         self.bridge = Bridge()
+        self.farm = 1
         self.sockets: dict[str, str] = {}
         self.networks: dict[str, Built] = {}
         self.done: list[tuple[str, Effect]] = []
@@ -233,7 +233,7 @@ class Outside:
         return Event("internet_silent", reason="no answer from the grid")
 
     def _make_identity(self, _machine: str, _effect: Any) -> Answer:
-        return Event("identity_ready", Identified(NODE, FARM))
+        return Event("identity_ready", Identified(NODE, self.farm))
 
     def _register_node(self, _machine: str, _effect: Any) -> Answer:
         grid = self._world.grid

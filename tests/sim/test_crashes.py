@@ -16,19 +16,31 @@ from zosfsm.lifecycles.catalogue import catalogue
 
 STEP_SECONDS = 0.25
 LONG_ENOUGH_SECONDS = 2400
-# How a machine can be brought into states that a plain story does not lead through.
-TROUBLES = ((), ("VerifyNetwork",), ("VerifyNetwork", "TearDownNetwork"), ("ApplyNetwork",), ("DeliverOutcomes",))
+# How machines are brought into states that a plain story does not lead through: effects that fail, and more.
+NO_FARM, REFUSAL = "the command line names no farm", "the grid refuses the node"
+TROUBLES = (
+    (),
+    ("VerifyNetwork",),
+    ("VerifyNetwork", "TearDownNetwork"),
+    ("ApplyNetwork",),
+    ("DeliverOutcomes",),
+    ("BuildDmz", "RegisterNode"),
+    ("MakeIdentity",),
+    (NO_FARM,),
+    (REFUSAL,),
+)
+NEVER_STORED = {("resource", "requested"), ("connectivity", "off"), ("registration", "no_identity")}
 STATES = sorted(
     (definition.name, state.name)
     for definition, _ in catalogue()
     if definition.durable
     for state in definition.states.values()
-    if state.kind is not Kind.FINAL and (definition.name, state.name) != ("resource", "requested")
+    if state.kind is not Kind.FINAL and (definition.name, state.name) not in NEVER_STORED
 )
 
 
 def story(world: World, faults: Faults, trouble: tuple[str, ...]) -> Iterator[None]:
-    """A boot, a network, a new version of it, an outage, a pulled cable, a deletion; stops many times on the way."""
+    """A boot, a network, a new version of it, a deletion, a restart, an outage, a pulled cable; stops on the way."""
 
     def passing(seconds: float) -> Iterator[None]:
         for _ in range(int(seconds / STEP_SECONDS)):
@@ -36,6 +48,9 @@ def story(world: World, faults: Faults, trouble: tuple[str, ...]) -> Iterator[No
             yield
 
     world.resource_latency = timedelta(seconds=1)
+    world.outside.farm = 0 if NO_FARM in trouble else 1
+    world.grid.accepts = REFUSAL not in trouble
+    faults.failing = {*trouble} & {"MakeIdentity", "RegisterNode", "BuildDmz"}
     world.start()
     yield
     yield from passing(3)
@@ -49,6 +64,8 @@ def story(world: World, faults: Faults, trouble: tuple[str, ...]) -> Iterator[No
     world.grid.delete(first)
     world.grid.delete(world.grid.reservations[-1])
     yield from passing(5)
+    world.restart()
+    yield from passing(2)
     world.grid.answers = False
     yield from passing(90)
     world.plug("eth0", None)
@@ -66,8 +83,11 @@ def killed_at(moment: int, trouble: tuple[str, ...]) -> World | None:
     return None
 
 
-def plugged_in_again(world: World) -> None:
-    world.grid.answers = True
+def all_is_well(world: World) -> None:
+    """Whatever troubled the node is over."""
+    world.fault = lambda _emission: None
+    world.grid.answers = world.grid.accepts = True
+    world.outside.farm = 1
     if not world.cards["eth0"].carrier:
         world.plug("eth0", lan(1))
 
@@ -77,8 +97,8 @@ def test_a_node_that_is_killed_at_any_moment_converges_after_its_start(trouble: 
     moment = 0
     while (world := killed_at(moment, trouble)) is not None:
         world.crash(lambda _emission, moment=moment: bool(moment % 2))  # type: ignore[misc]
+        all_is_well(world)
         world.start()
-        plugged_in_again(world)
         world.wait_for(lambda world=world: unsettled(world) == [], LONG_ENOUGH_SECONDS)  # type: ignore[misc]
         moment += 7
 
@@ -87,12 +107,13 @@ def test_a_node_that_is_killed_at_any_moment_converges_after_its_start(trouble: 
 def test_a_teardown_at_any_moment_leaves_nothing(trouble: tuple[str, ...]) -> None:
     moment = 0
     while (world := killed_at(moment, trouble)) is not None:
+        world.fault = lambda _emission: None
         if moment % 2:
             world.crash()
         world.tear_down()
         bridge, left = world.outside.bridge, [*world.outside.networks, *world.engine.instances]
-        assert not (bridge.exists or bridge.card or bridge.dmz or bridge.dmz_address), world.story(40)
-        assert [name for name in left if not name.startswith(("interface:", "lease:"))] == [], world.story(40)
+        assert not (bridge.exists or bridge.card or bridge.dmz or bridge.dmz_address), world.story(15)
+        assert [name for name in left if not name.startswith(("interface:", "lease:"))] == [], world.story(15)
         moment += 7
 
 
@@ -122,10 +143,11 @@ def test_a_start_is_heard_in_every_stored_state_and_leads_back_to_work(machine: 
         try:
             for _ in story(world, killer, trouble):
                 pass
+            world.tear_down()
         except Killed:
-            world.fault = lambda _emission: None
-            world.restart()
-            plugged_in_again(world)
+            world.crash()
+            all_is_well(world)
+            world.start()
             world.wait_for(lambda: unsettled(world) == [], LONG_ENOUGH_SECONDS)
             return
     pytest.fail("no story leads there")

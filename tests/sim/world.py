@@ -126,10 +126,10 @@ class World:
         self.start()
 
     def tear_down(self) -> None:
-        """As the node does it: networks, their way out, the uplink; each has its time."""
-        names = [one.name for one in self.resources()]
-        for group in (names, ["dmz"], ["connectivity", "registration", "polling", "delivery"]):
-            for name in group:
+        """As the node does it: no more work, then the networks, their way out, the uplink; each has its time."""
+        groups = (["registration", "polling"], [], ["dmz"], SINGLETONS)
+        for group in groups:
+            for name in group or [one.name for one in self.resources()]:
                 self.step(name, Event("teardown", reason="the node takes its networks down"))
             self.wait(60)
 

@@ -109,15 +109,6 @@ class WireGuard(Protocol):
         """Remove the device, also a half of one; succeeds if it is absent."""
 
 
-def offered() -> WireGuard:
-    """The kernel's WireGuard where the kernel has it, else wireguard-go."""
-    from zosfsm.kernel.wireguard_kernel import KernelWireGuard
-    from zosfsm.kernel.wireguard_userspace import UserspaceWireGuard
-
-    kernel = KernelWireGuard()
-    return kernel if kernel.supported() else UserspaceWireGuard()
-
-
 def difference(current: Device, private_key: str, listen_port: int, peers: tuple[Peer, ...]) -> Changes:
     """What has to be done to `current`. A peer that should have no endpoint keeps the one from which it called."""
     _check(private_key, listen_port, peers)

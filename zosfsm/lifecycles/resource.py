@@ -260,6 +260,15 @@ class Resource(Lifecycle[ResourceData]):
             return no(f"the version before, reservation {current.reservation_id}, was deleted meanwhile")
         return yes(f"the version before, reservation {current.reservation_id}, is still wanted")
 
+    @guard
+    def is_still_wanted(self, context: Here, event: Event) -> Verdict:
+        present = context.data.present
+        if present is None:
+            return no("nobody has reserved it")
+        if present.reservation_id in [asked.reservation_id for asked in context.data.deletions]:
+            return no(f"reservation {present.reservation_id} is over")
+        return yes(f"reservation {present.reservation_id} was neither deleted nor has it expired")
+
     @deadline
     def expiry(self, context: Here) -> datetime | None:
         present = context.data.present
@@ -269,6 +278,10 @@ class Resource(Lifecycle[ResourceData]):
     def want(self, context: Here, event: Event) -> Next:
         facts = _facts(event)
         return Change(evolve(context.data, wanted=facts, seen=_seen(context, facts), fault=""))
+
+    @action
+    def want_again(self, context: Here, event: Event) -> Next:
+        return Change(evolve(context.data, wanted=context.data.present, current=None, fault=""))
 
     @action
     def queue(self, context: Here, event: Event) -> Next:

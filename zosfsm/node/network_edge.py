@@ -18,7 +18,8 @@ from zosfsm.kernel import dmz, network_resource
 from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.links import Links
 from zosfsm.kernel.network_resource import NetworkPlan
-from zosfsm.kernel.wireguard import Peer, WireGuard, offered
+from zosfsm.kernel.wireguard import Peer, WireGuard
+from zosfsm.kernel.wireguard_backend import offered
 from zosfsm.lifecycles.connectivity import BRIDGE
 from zosfsm.lifecycles.dmz import BuildDmz, DmzBuilt, RemoveDmz, SecureDmz
 from zosfsm.lifecycles.resource import (
