@@ -7,6 +7,7 @@ a word of its own: wherever it is heard, one knows which attempt it was.
 from __future__ import annotations
 
 import itertools
+import re
 import selectors
 import socket
 import struct
@@ -37,6 +38,8 @@ _ETH_P_ALL = 3
 _IP_TRANSPARENT, _IPV6_TRANSPARENT = 19, 75
 _ICMP_TIMESTAMP = struct.pack("!BBHHHIII", 13, 0, 0xF2FE, 0, 1, 0, 0, 0)
 _TIMESTAMP_ANSWER = 14
+
+_WORD = re.compile(rb"<probe-[0-9]+>")
 
 _numbers = itertools.count()
 
@@ -125,9 +128,8 @@ class Ears:
             return
         if name in self._taps and address[2] == socket.PACKET_OUTGOING:
             return
-        begin = frame.find(b"<probe-")
-        if begin >= 0:
-            self._heard[frame[begin : frame.index(b">", begin) + 1]].add(name)
+        for word in _WORD.findall(frame):
+            self._heard[word].add(name)
 
 
 def gets_through(ears: Ears, kind: Kind, where: Path, target: str, seconds: float = SHORT_SECONDS) -> str:
@@ -225,7 +227,7 @@ def _accepts(where: Path, target: str, seconds: float) -> bool:
     with entered_file(where), socket.socket(_family(target), socket.SOCK_STREAM) as attempt:
         attempt.settimeout(seconds)
         try:
-            attempt.connect((target, PORT))
+            attempt.connect(_address(target, PORT))
         except OSError:
             return False
         return True
@@ -242,10 +244,16 @@ def _send(where: Path, target: str, port: int, word: bytes, source: str) -> None
                 sender.setsockopt(socket.IPPROTO_IPV6, _IPV6_TRANSPARENT, 1)
             sender.bind((source, 0))
         try:
-            sender.sendto(word, (target, port))
+            sender.sendto(word, _address(target, port))
         except OSError:
             # The sender's own namespace refuses, perhaps for somebody's answer to an earlier attempt: nothing was sent.
             return
+
+
+def _address(target: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    """What socket(2) wants to know; a link is named by the namespace that the thread is in."""
+    host, _, link = target.partition("%")
+    return (host, port, 0, socket.if_nametoindex(link)) if link else (host, port)
 
 
 def _family(target: str) -> socket.AddressFamily:

@@ -16,7 +16,7 @@ from zosfsm.lab.probes import reachable_pairs
 from zosfsm.mesh.plans import MeshPlan
 from zosfsm.mesh.request import NodeRequest
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("farm")]
+pytestmark = pytest.mark.e2e
 
 ROUNDS = 8
 HASTY_ROUNDS = 2

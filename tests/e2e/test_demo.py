@@ -20,7 +20,7 @@ from zosfsm.lab.place import Place
 from zosfsm.lab.processes import identify
 from zosfsm.lab.state import StateFile, locked
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("farm")]
+pytestmark = pytest.mark.e2e
 
 SEED = os.environ.get("ZOSFSM_SEED") or secrets.token_hex(4)
 # Machines that every node has while it carries a network, and the states that they are in.

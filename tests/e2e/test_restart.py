@@ -25,7 +25,7 @@ from zosfsm.lab.workload import Workload, leave
 from zosfsm.mesh.plans import MeshPlan
 from zosfsm.mesh.request import NodeRequest
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("farm")]
+pytestmark = pytest.mark.e2e
 
 SEED = os.environ.get("ZOSFSM_SEED") or secrets.token_hex(4)
 
@@ -39,10 +39,9 @@ class Mesh:
     plan: MeshPlan
     workloads: tuple[Workload, Workload]
 
-    @property
-    def ports(self) -> dict[str, int]:
-        """The port of the network on the hidden node."""
-        resource = self.plan.resource(self.farm.hidden.identifier)
+    def ports(self, node: NodeUnderTest) -> dict[str, int]:
+        """The network with its port on that node."""
+        resource = self.plan.resource(node.identifier)
         assert resource is not None
         return {self.network: resource.listen_port}
 
@@ -165,7 +164,7 @@ def test_what_broke_while_the_node_was_away_is_repaired(
     node.start()
     node.wait_active(mesh.network)
     assert picture(node, mesh.network) == before
-    node.check_has_exactly(mesh.ports)
+    node.check_has_exactly(mesh.ports(node))
     assert (node.tunnels() == tunnels) is keeps_tunnel
     node.wait(lambda states: states.get("dmz") == "ready", "ready to let networks out")
     workload = mesh.farm.joined(node, mesh.network, mesh.plan)
@@ -232,17 +231,26 @@ def test_a_teardown_that_was_killed_is_finished_by_the_next(mesh: Mesh) -> None:
         kill(teardown)
     tear_down_node(lab.place, node.node, lab.file)
     check_has_nothing(node)
+    # The grid still wants the network: a node that begins anew makes it again.
+    node.start()
+    node.wait_active(mesh.network)
+    node.check_has_exactly(mesh.ports(node))
+    mesh.farm.joined(node, mesh.network, mesh.plan)
 
 
-def test_a_node_that_starts_anew_does_what_the_grid_still_wants_and_may_leave_nothing_at_its_end(mesh: Mesh) -> None:
-    node = mesh.farm.public
+def test_a_node_that_tears_down_at_its_end_leaves_nothing_and_makes_everything_again(mesh: Mesh) -> None:
+    node, lab = mesh.farm.hidden, mesh.farm.farm
+    node.stop()
     node.start("--teardown-on-exit")
     node.wait_active(mesh.network)
-    resource = mesh.plan.resource(node.identifier)
-    assert resource is not None
-    node.check_has_exactly({mesh.network: resource.listen_port})
+    node.check_has_exactly(mesh.ports(node))
+    leave(lab.place, node.node, lab.file)
     node.end()
     check_has_nothing(node)
+    node.start()
+    node.wait_active(mesh.network)
+    node.check_has_exactly(mesh.ports(node))
+    mesh.farm.joined(node, mesh.network, mesh.plan)
 
 
 def check_has_nothing(node: NodeUnderTest) -> None:

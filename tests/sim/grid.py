@@ -49,7 +49,12 @@ class SimGrid:
     reservations: list[Reservation] = field(factory=list)
 
     def reserve(
-        self, identifier: str, now: datetime, port: int = 3000, lasts: timedelta = timedelta(days=30), signed: bool = True
+        self,
+        identifier: str,
+        now: datetime,
+        port: int = 3000,
+        lasts: timedelta = timedelta(days=30),
+        signed: bool = True,
     ) -> Reservation:
         """A user's wish for a network, or for a new version of it."""
         number = len(self.reservations)
@@ -75,9 +80,7 @@ class SimGrid:
     def polled(self, cursor: int) -> Polled | None:
         """Everything from the cursor on, and all that is to be deleted; None where there is nothing new."""
         found = [
-            one
-            for one in self.reservations
-            if one.number >= cursor or (one.to_delete and not one.is_marked_deleted)
+            one for one in self.reservations if one.number >= cursor or (one.to_delete and not one.is_marked_deleted)
         ]
         if not found and cursor > 0:
             return None

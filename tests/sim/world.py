@@ -110,9 +110,7 @@ class World:
             for emission in list(line)[:1]:
                 if is_done(emission):
                     self.outside.carry_out(emission)
-        snapshots = [
-            self.engine.snapshot(name) for name in self.engine.instances if name.partition(":")[0] in DURABLE
-        ]
+        snapshots = [self.engine.snapshot(name) for name in self.engine.instances if name.partition(":")[0] in DURABLE]
         self._life += 1
         self._lines.clear()
         self.outside.sockets.clear()

@@ -239,7 +239,7 @@ class Interface(Lifecycle[InterfaceData]):
 
     def _fault(self, context: Here, event: Event) -> str:
         lease = context.data.lease
-        if event.trigger == "leased" and lease is not None:
+        if event.trigger in ("leased", "lease_changed") and lease is not None:
             return f"leased {lease.address} from {lease.server}, which names no gateway"
         if event.trigger == "timeout":
             return "no answer from DHCP in time" if lease is None else f"no answer from {lease.router} in time"

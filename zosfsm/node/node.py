@@ -95,6 +95,7 @@ class Node:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
         self._unwritten: Fault | None = None
+        self._is_preloaded = False
         self._engine: Engine | None = None
 
     @property
@@ -116,7 +117,6 @@ class Node:
                 self._report(name, Event("start", reason="the node was started again"))
             self._in_background(self._news.listen())
             self._in_background(self._remove_orphans())
-            self._in_background(asyncio.to_thread(preload))
             await self._loop(self._stopping.is_set)
             if then_tear_down:
                 await self._torn_down()
@@ -208,7 +208,14 @@ class Node:
             self._moved.clear()
             for emission in emissions:
                 self._executor.carry_out(emission)
+                self._preload_beside(emission)
         return True
+
+    def _preload_beside(self, emission: Emission) -> None:
+        # While an address is being probed there is nothing else to do; earlier, loading would hold DHCP up.
+        if isinstance(emission.effect, ProbeAddress) and not self._is_preloaded:
+            self._is_preloaded = True
+            self._in_background(asyncio.to_thread(preload))
 
     def _has_left_uplink(self) -> bool:
         connectivity = self.engine.instances.get("connectivity")
