@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
 
 from zosfsm.grid.database import Database
 from zosfsm.grid.identity import Identity
+from zosfsm.lab.errors import LabInUse
 from zosfsm.lab.farm import Farm, build_farm, take_down
 from zosfsm.lab.leaks import links_of, namespaces_of, open_tunnel_ports, published_ports, tunnel_processes
 from zosfsm.lab.node_process import RUN_DIRECTORY, enter, inside, kill_node, start_node, stop_node
 from zosfsm.lab.place import Place
-from zosfsm.lab.processes import kill, stop
+from zosfsm.lab.processes import ProcessIdentity, identify, is_alive, kill, stop
 from zosfsm.lab.services import last_line, own_environment, start_grid, wait_for_grid
 from zosfsm.lab.state import Purpose, locked
 from zosfsm.lab.topology import FARM, LabNode
@@ -33,6 +36,8 @@ TOPOLOGY = evolve(FARM, nodes=FARM.nodes[:2], routers=FARM.routers[:1])
 OWN_LINKS = {"lo", "eth0", "eth1", "eth2", "zos", "br-ndmz", "to-ndmz"}
 OWN_NAMESPACES = {"ndmz"}
 
+_PREFIX = "ze"
+_OWNER = "owner"
 _LOOK_SECONDS = 0.02
 _PRESENT = "import json; from zosfsm.kernel.network_resource import present; print(json.dumps(present()))"
 
@@ -223,9 +228,11 @@ class SmallFarm:
 @contextmanager
 def small_farm() -> Iterator[SmallFarm]:
     """A farm of its own, with a name that nobody else uses, removed afterwards however that ended."""
-    place = Place(f"ze{secrets.token_hex(4)}")
+    _sweep()
+    place = Place(f"{_PREFIX}{secrets.token_hex(4)}")
     try:
         with locked(place):
+            _sign(place)
             farm = build_farm(place, TOPOLOGY, Purpose.UP, lambda _event: None)
         for node in TOPOLOGY.nodes:
             start_node(place, TOPOLOGY, node, farm.file)
@@ -238,6 +245,25 @@ def small_farm() -> Iterator[SmallFarm]:
     finally:
         with locked(place):
             take_down(place)
+
+
+def _sign(place: Place) -> None:
+    """Note whose farm it is."""
+    owner = identify(os.getpid())
+    assert owner is not None
+    (place.directory / _OWNER).write_text(f"{owner.pid} {owner.started}", encoding="ascii")
+
+
+def _sweep() -> None:
+    """Remove the farms of test runs that were killed, of which nobody else would take care."""
+    for note in Path("/run").glob(f"zosfsm-lab-{_PREFIX}*/{_OWNER}"):
+        place = Place(note.parent.name.removeprefix("zosfsm-lab-"))
+        # Another run may be writing the note, or removing the farm, at this very moment.
+        with suppress(FileNotFoundError, ValueError, LabInUse):
+            pid, started = note.read_text(encoding="ascii").split()
+            if not is_alive(ProcessIdentity(int(pid), int(started))):
+                with locked(place):
+                    take_down(place)
 
 
 def _registered(farm: Farm, node: LabNode) -> NodeUnderTest:

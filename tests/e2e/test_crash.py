@@ -19,7 +19,7 @@ from zosfsm.mesh.request import NodeRequest
 pytestmark = pytest.mark.e2e
 
 ROUNDS = 8
-HASTY_ROUNDS = 2
+HASTY_ROUNDS = 4
 SEED = os.environ.get("ZOSFSM_SEED") or secrets.token_hex(4)
 
 # How long the node takes for what it does, and a little more: the kill is to be during that or just after.
@@ -73,20 +73,26 @@ def test_a_user_who_keeps_changing_their_mind_gets_what_they_wished_last(
     mesh = user.plan(f"hasty-{number}", [NodeRequest(farm.public.identifier)])
     network = user.network(mesh)
 
-    wishes = []
-    for _ in range(3):
-        wishes.append(user.apply(mesh, node))
+    kept, given_up = {}, {}
+    for at in range(4):
+        wish = user.apply(mesh, node)[node.node.name]
         time.sleep(chance.uniform(0, 2 * _WORK_SECONDS))
-        user.delete(wishes[-1])
+        if chance.random() < 0.5:
+            user.delete({"wish": wish})
+            given_up[f"wish {at}"] = wish
+        else:
+            kept[f"wish {at}"] = wish
         torment(node, chance, f"resource:{network}")
     last = user.apply(mesh, node)
     torment(node, chance, f"resource:{network}")
-    for wish in wishes:
-        user.wait_deleted(wish)
+    user.wait_deleted(given_up)
+    # Served, or replaced by the next one before it was begun: each of them gets an answer.
+    for wish in kept.values():
+        user.answer(wish)
     settle_on(node, user, network, mesh, last)
 
-    user.delete(last)
-    user.wait_deleted(last)
+    user.delete(kept | last)
+    user.wait_deleted(kept | last)
     node.wait_registered()
     node.check_has_exactly({})
 

@@ -52,7 +52,7 @@ _LONGEST_PAUSE_SECONDS = 0.6
 def place() -> Iterator[Place]:
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    own = Place(f"ze{secrets.token_hex(4)}")
+    own = Place(f"zd{secrets.token_hex(4)}")
     yield own
     with locked(own):
         take_down(own)

@@ -63,6 +63,26 @@ def test_a_tenant_reaches_neither_the_farm_nor_a_private_network_nor_the_node(bu
         assert not built.succeeds(f"ip netns exec tenant {_PING} {address}")
 
 
+def test_a_tenant_reaches_the_ipv6_internet_and_no_neighbour_of_the_uplink(built: SeparateHost) -> None:
+    """A neighbour is whoever needs no router, whatever its address; a router is known by its link-local one."""
+    built.shell(
+        "ip -n router address add fe80::1/64 dev farm nodad && "
+        "ip -n router address add 2001:db8::1/64 dev farm nodad && "
+        "ip -n router address add 2001:db8:9::1/128 dev lo && "
+        "ip -n ndmz address add 2001:db8::20/64 dev public nodad && "
+        "ip -n ndmz route add default via fe80::1 dev public && "
+        "ip -n tenant address add fd00::9/64 dev public nodad && ip -n tenant route add default via fd00::1"
+    )
+    assert built.succeeds("ip netns exec tenant ping -q -c 1 -w 5 2001:db8:9::1")
+    assert built.succeeds("ip netns exec ndmz ping -q -c 1 -w 5 2001:db8::1")
+    assert not built.succeeds(f"ip netns exec tenant {_PING} 2001:db8::1")
+
+
+def test_a_tenant_sees_the_dmz_from_its_own_side_only(built: SeparateHost) -> None:
+    assert built.succeeds("ip netns exec router ping -q -c 1 -w 5 192.0.2.20")
+    assert not built.succeeds(f"ip netns exec tenant {_PING} 192.0.2.20")
+
+
 def test_a_tenant_with_a_false_source_does_not_get_out(built: SeparateHost) -> None:
     built.shell("ip -n tenant address add 198.51.100.9/32 dev public && ip -n ndmz route add 198.51.100.9/32 dev tonrs")
     assert not built.succeeds(f"ip netns exec tenant {_PING} -I 198.51.100.9 203.0.113.1")
@@ -71,6 +91,15 @@ def test_a_tenant_with_a_false_source_does_not_get_out(built: SeparateHost) -> N
 def test_nothing_comes_in_from_outside(built: SeparateHost) -> None:
     built.shell("ip -n router route add 100.127.0.0/16 via 192.0.2.20")
     assert not built.succeeds(f"ip netns exec router {_PING} 100.127.0.9")
+
+
+def test_the_uplinks_neighbours_do_not_find_the_dmzs_inner_address(built: SeparateHost) -> None:
+    built.shell("ip -n router route add 100.127.0.1/32 dev farm")
+    assert built.succeeds("ip netns exec router ping -q -c 1 -w 5 192.0.2.20")
+    assert not built.succeeds(f"ip netns exec router {_PING} 100.127.0.1")
+    assert "lladdr" not in built.shell("ip -n router neighbour show 100.127.0.1")
+    built.shell("ip -n router route replace 100.127.0.1/32 via 192.0.2.20")
+    assert not built.succeeds(f"ip netns exec router {_PING} 100.127.0.1")
 
 
 def test_the_dmz_answers_its_tenants(built: SeparateHost) -> None:
@@ -112,6 +141,8 @@ def test_building_again_changes_nothing_and_keeps_the_lease(built: SeparateHost)
     [
         ("ip link del br-ndmz", "br-ndmz"),
         ("ip link set to-ndmz nomaster", "to-ndmz"),
+        ("sysctl -q -w net.ipv6.conf.br-ndmz.disable_ipv6=0", "br-ndmz/disable_ipv6"),
+        ("sysctl -q -w net.ipv4.conf.br-ndmz.arp_ignore=0", "br-ndmz/arp_ignore"),
         ("ip -n ndmz link del tonrs", "to-ndmz"),
         ("ip -n ndmz link set public down", "public"),
         ("ip -n ndmz link set public address 02:00:00:00:00:78", "expected the MAC"),

@@ -237,6 +237,8 @@ class TestRepair:
         [
             ("ip link del b-abc", "b-abc"),
             ("ip link set l-abc nomaster", "in the bridge b-abc"),
+            ("sysctl -q -w net.ipv6.conf.b-abc.disable_ipv6=0", "b-abc/disable_ipv6"),
+            ("sysctl -q -w net.ipv4.conf.b-abc.arp_ignore=0", "b-abc/arp_ignore"),
             ("ip link del l-abc", "l-abc"),
             ("ip -n n-abc link set n-abc down", "n-abc"),
             ("ip -n n-abc link del public", "public"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 
@@ -33,6 +33,20 @@ def test_the_farmers_network_is_forbidden_to_the_dmz() -> None:
 
 def test_a_farmers_network_inside_a_private_block_is_not_listed_twice() -> None:
     assert rulesets.dmz((IPv4Network("192.168.1.0/24"),)) == rulesets.dmz()
+
+
+def test_what_a_translator_would_turn_into_a_private_address_is_no_internet() -> None:
+    for address in ("64:ff9b::a00:1", "64:ff9b::c0a8:101", "64:ff9b::6440:1", "64:ff9b:1::1", "::ffff:10.0.0.1"):
+        assert any(IPv6Address(address) in network for network in rulesets.NOT_INTERNET_IPV6)
+    for address in ("64:ff9b::808:808", "2001:db8::1", "2600::1"):
+        assert not any(IPv6Address(address) in network for network in rulesets.NOT_INTERNET_IPV6)
+
+
+def test_nobody_is_to_send_a_redirect_or_ask_for_the_time() -> None:
+    for text in (rulesets.host(), rulesets.dmz()):
+        assert "meta l4proto" not in text
+        assert "icmp type echo-request accept" in text
+        assert "redirect" not in text
 
 
 def test_a_resource_judges_the_source_before_it_lets_established_traffic_pass() -> None:

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from tests.lifecycles.asking import NOW, Asked, agreed, only, refused, untested
 from zosfsm.fsm.lifecycle import Event
-from zosfsm.lifecycles.delivery import Delivered, Delivery, DeliveryData, DeliverOutcomes, Fate, Outcome
+from zosfsm.lifecycles.delivery import Delivered, DeliverOutcomes, Delivery, DeliveryData, Fate, Outcome
 
 SENDER = Asked(Delivery(), "delivery")
 SERVED = Outcome("1-1", "network", Fate.SERVED, NOW)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
 from zosfsm.grid.errors import IdentityInvalid
-from zosfsm.grid.identity import Identity
-from zosfsm.lifecycles.dmz import BuildDmz
-from zosfsm.lifecycles.resource import ApplyNetwork, NetworkFacts, Place, ReservePort, VerifyNetwork
+from zosfsm.grid.identity import Identity, seal_to
+from zosfsm.lifecycles.dmz import BuildDmz, SecureDmz
+from zosfsm.lifecycles.resource import ApplyNetwork, BuildNetwork, NetworkFacts, Place, ReservePort, VerifyNetwork
 from zosfsm.node import network_edge as module
 from zosfsm.node.kernel_thread import KernelThread
 from zosfsm.node.network_edge import Holders, NetworkEdge, PlaceTaken, dmz_mac, place_for
@@ -129,6 +129,23 @@ def test_a_new_version_that_wants_a_taken_port_fails_before_anything_is_touched(
 def test_a_key_that_was_not_sealed_to_this_node_fails_the_step_with_the_reason() -> None:
     refused = answered(edge(dict, lambda _emission: False), VerifyNetwork(NETWORK, ELSEWHERE))
     assert (refused.trigger, "sealed to" in refused.reason) == ("step_failed", True)
+
+
+def test_a_dmz_that_was_lost_comes_back_as_closed_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[IPv4Network, ...]] = []
+    monkeypatch.setattr(module.dmz, "ensure", lambda _mac, networks: made.append(networks))
+    monkeypatch.setattr(module.dmz, "present", lambda: False)
+    monkeypatch.setattr(module, "_ensure_bridge", lambda: None)
+    monkeypatch.setattr(module.network_resource, "ensure_links", lambda _plan: None)
+    network = evolve(NETWORK, sealed_private_key=seal_to(NODE.identifier, "a key"))
+    one = edge(dict, lambda _emission: False)
+    farm = (IPv4Network("192.0.2.0/24"),)
+    assert answered(one, BuildDmz(farm), "dmz").trigger == "built"
+    assert answered(one, BuildNetwork(network, ELSEWHERE)).trigger == "built"
+    wider = (*farm, IPv4Network("198.51.100.0/24"))
+    assert answered(one, SecureDmz(wider), "dmz").trigger == "secured"
+    assert answered(one, BuildNetwork(network, ELSEWHERE)).trigger == "built"
+    assert made == [farm, farm, wider, wider]
 
 
 def test_an_identity_that_cannot_be_read_fails_the_step_with_the_reason() -> None:

@@ -16,6 +16,7 @@ from zosfsm.kernel.links import Links
 from zosfsm.kernel.router_namespace import (
     address_differences,
     close_to_host,
+    closed_differences,
     link_differences,
     router_differences,
     set_up_router,
@@ -70,6 +71,8 @@ def differences(uplink_mac: str, farmer_networks: Iterable[IPv4Network | IPv6Net
         found.append(f"expected the bridge {BRIDGE} to be there and on")
     elif outside is None or not outside.up or outside.master != bridge.index:
         found.append(f"expected the link {OUTSIDE} to be on and in the bridge {BRIDGE}")
+    else:
+        found.extend((*closed_differences(BRIDGE), *closed_differences(OUTSIDE)))
     if not namespaces.exists(NAMESPACE):
         return (*found, f"expected the network namespace {NAMESPACE}")
     found.extend(router_differences(NAMESPACE))

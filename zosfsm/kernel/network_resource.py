@@ -22,6 +22,7 @@ from zosfsm.kernel.links import Links, Route
 from zosfsm.kernel.router_namespace import (
     address_differences,
     close_to_host,
+    closed_differences,
     link_differences,
     router_differences,
     set_up_router,
@@ -241,7 +242,7 @@ def _host_differences(plan: NetworkPlan) -> tuple[str, ...]:
         found = link_differences(links, bridge, "bridge") + link_differences(links, outside, "veth")
         if not found and links.get(outside).master != links.get(bridge).index:
             found = (f"expected {outside} to be in the bridge {bridge}, found it elsewhere",)
-    return found
+    return found or (*closed_differences(bridge), *closed_differences(outside))
 
 
 def _route_differences(links: Links, plan: NetworkPlan) -> tuple[str, ...]:
@@ -262,7 +263,11 @@ def _route_differences(links: Links, plan: NetworkPlan) -> tuple[str, ...]:
 def _tunnel_differences(plan: NetworkPlan, wireguard: WireGuard) -> tuple[str, ...]:
     if not wireguard.exists(plan.tunnel, plan.namespace):
         return (f"expected the WireGuard device {plan.tunnel} to answer, found none that does",)
-    device = wireguard.device(plan.tunnel, plan.namespace)
+    try:
+        device = wireguard.device(plan.tunnel, plan.namespace)
+    except KernelError as error:
+        # A process that is just ending takes the question and gives no answer.
+        return (f"expected the WireGuard device {plan.tunnel} to answer, found: {error}",)
     changes = difference(device, plan.private_key, plan.listen_port, plan.peers)
     return tuple(_sentences(plan.tunnel, device, changes))
 

@@ -44,8 +44,17 @@ def router_differences(namespace: str) -> tuple[str, ...]:
 
 def close_to_host(link: str) -> None:
     """Take IPv6 and ARP's answers from a link of the node's own namespace: tenants see nobody there to speak to."""
-    sysctl.write(f"net/ipv6/conf/{link}/disable_ipv6", "1", None)
-    sysctl.write(f"net/ipv4/conf/{link}/arp_ignore", "8", None)
+    for name, value in _closed(link).items():
+        sysctl.write(name, value, None)
+
+
+def closed_differences(link: str) -> tuple[str, ...]:
+    """What `close_to_host` would have to change about the link, which must be there; a sentence each."""
+    return tuple(
+        f"expected {name} to be {value}, found {found}"
+        for name, value in _closed(link).items()
+        if (found := sysctl.read(name, None)) != value
+    )
 
 
 def link_differences(links: Links, name: str, *kinds: str) -> tuple[str, ...]:
@@ -71,3 +80,7 @@ def address_differences(links: Links, name: str, wanted: tuple[Interface, ...]) 
         f"expected the address {each} on {name}, found it missing" for each in wanted if each not in present
     )
     return missing + tuple(f"expected no address {each} on {name}, found it there" for each in stale)
+
+
+def _closed(link: str) -> dict[str, str]:
+    return {f"net/ipv6/conf/{link}/disable_ipv6": "1", f"net/ipv4/conf/{link}/arp_ignore": "8"}

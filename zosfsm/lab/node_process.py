@@ -79,7 +79,7 @@ def isolate(place: Place, node: LabNode, file: StateFile) -> ProcessIdentity:
     name = holder_name(node)
     directory = place.node_directory(node.name)
     for part in ("state", "run"):
-        (directory / part).mkdir(parents=True, exist_ok=True)
+        (directory / part).mkdir(mode=0o700, parents=True, exist_ok=True)
     words = ["unshare", "--mount", "--propagation", "private", "--", "sh", "-ec", _HOLD, "sh", str(directory)]
     file.about_to_start(name)
     holder = spawn(words, place.log_file(name), place.namespace(node.name))

@@ -1,0 +1,144 @@
+"""What a network resource is made of: reservations as facts, what is remembered and wanted. Plain frozen data.
+
+No private key is ever in it: it stays sealed to the node, and only the kernel edge opens it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from attrs import frozen
+
+from zosfsm.fsm.lifecycle import Effect
+
+
+@frozen
+class PeerFacts:
+    """One peer of the network resource, as reserved."""
+
+    public_key: str
+    allowed_ips: tuple[IPv4Network | IPv6Network, ...]
+    endpoint: tuple[IPv4Address | IPv6Address, int] | None
+
+
+@frozen
+class NetworkFacts:
+    """The node's share of a network, as reserved. `sealed_private_key` is hex that only the node can open."""
+
+    identifier: str
+    name: str
+    ip_range: IPv4Network
+    subnet: IPv4Network
+    listen_port: int
+    public_key: str
+    sealed_private_key: str
+    peers: tuple[PeerFacts, ...]
+
+
+@frozen
+class ReservationFacts:
+    """A reservation as the grid gave it. `problem` says in a sentence what is wrong with its fields, if anything."""
+
+    reservation_id: str
+    user_id: str
+    node_id: str
+    own_node_id: str
+    workload: str
+    expiry: datetime
+    signature_holds: bool
+    problem: str
+    network: NetworkFacts | None
+
+
+@frozen
+class DeleteAsked:
+    """The user wants this reservation gone."""
+
+    reservation_id: str
+    workload: str
+
+
+@frozen
+class Place:
+    """What the network resource has on this node alone."""
+
+    listen_port: int
+    dmz_address: IPv4Address
+
+
+@frozen
+class ResourceData:
+    """`current` is what the kernel has, `wanted` what is being worked on, `queued` what comes after that.
+
+    `seen` are the reservations that were dealt with, `deletions` those of which the grid is to be told that they are
+    gone, once they are.
+    """
+
+    current: ReservationFacts | None = None
+    wanted: ReservationFacts | None = None
+    queued: ReservationFacts | None = None
+    place: Place | None = None
+    fault: str = ""
+    seen: tuple[str, ...] = ()
+    deletions: tuple[DeleteAsked, ...] = ()
+
+    @property
+    def present(self) -> ReservationFacts | None:
+        """The reservation that the machine is about now."""
+        return self.wanted or self.current
+
+
+@frozen
+class ReservePort(Effect):
+    """Make the port and a DMZ address this resource's own; answers reserved or step_failed."""
+
+    network: NetworkFacts
+    place: Place | None
+
+
+@frozen
+class BuildNetwork(Effect):
+    """Make the namespace and its links; answers built or step_failed."""
+
+    network: NetworkFacts
+    place: Place
+
+
+@frozen
+class SecureNetwork(Effect):
+    """Put the namespace's firewall in place; answers secured or step_failed."""
+
+    network: NetworkFacts
+    place: Place
+
+
+@frozen
+class ConnectNetwork(Effect):
+    """Make the WireGuard tunnel and tell it its peers; answers connected or step_failed."""
+
+    network: NetworkFacts
+    place: Place
+
+
+@frozen
+class VerifyNetwork(Effect):
+    """Compare the kernel with the reservation; answers verified or step_failed."""
+
+    network: NetworkFacts
+    place: Place
+
+
+@frozen
+class ApplyNetwork(Effect):
+    """All steps at once, each as the difference to what is there; answers applied or step_failed."""
+
+    network: NetworkFacts
+    place: Place | None
+
+
+@frozen
+class TearDownNetwork(Effect):
+    """Remove every trace, also of what is half there; answers torn_down or step_failed."""
+
+    identifier: str
