@@ -16,7 +16,7 @@ demo: setup
 	$(BIN)/zosfsm lab demo
 
 test: setup
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
 
 check: setup
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ from zosfsm.kernel.gateway import address_holder
 from zosfsm.lab.entering import entered_file
 from zosfsm.lab.topology import FARM
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("farm")]
+pytestmark = pytest.mark.e2e
 
 OUTSIDE = str(FARM.target)
 

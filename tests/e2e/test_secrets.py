@@ -17,7 +17,7 @@ from zosfsm.lab.node_process import RUN_DIRECTORY, STATE_DIRECTORY, inside
 from zosfsm.mesh.plans import MeshPlan
 from zosfsm.mesh.request import NodeRequest
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("farm")]
+pytestmark = pytest.mark.e2e
 
 SEED = "identity.seed"
 

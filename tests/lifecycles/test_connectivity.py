@@ -127,11 +127,11 @@ def test_another_card_has_carrier_even_if_it_failed_before() -> None:
     assert refused(NODE.ask("another_card_has_carrier", alone)) == "no other card has carrier"
 
 
-def test_the_grid_is_silent_for_long_after_five_checks() -> None:
-    assert agreed(NODE.ask("silent_for_long", evolve(ONLINE, silences=4))) == "5 checks in a row failed"
-    assert refused(NODE.ask("silent_for_long", evolve(ONLINE, silences=3))) == "4 checks in a row failed"
+def test_the_grid_is_silent_for_long_after_six_attempts() -> None:
+    assert agreed(NODE.ask("silent_for_long", ONLINE, attempt=6)) == "6 attempts in a row came to nothing"
+    assert refused(NODE.ask("silent_for_long", ONLINE, attempt=5)) == "the grid does not answer yet"
     silent = Event("internet_silent", reason="no route")
-    assert refused(NODE.ask("silent_for_long", ONLINE, silent)) == "no route"
+    assert refused(NODE.ask("silent_for_long", ONLINE, silent, attempt=5)) == "no route"
 
 
 def test_one_silence_is_forgiven() -> None:

@@ -31,7 +31,8 @@ from zosfsm.lifecycles.resource import (
 NET = Asked(Resource(), "resource:net1")
 NETWORK = NetworkFacts("net1", "office", IPv4Network("10.1.0.0/16"), IPv4Network("10.1.1.0/24"), 3000, "key", "ab", ())
 FIRST = ReservationFacts("1-1", "user", "node", "node", "network", NOW + timedelta(days=30), True, "", NETWORK)
-SECOND = evolve(FIRST, reservation_id="2-1", network=evolve(NETWORK, listen_port=3001))
+OTHER_PORT = evolve(NETWORK, listen_port=3001)
+SECOND = evolve(FIRST, reservation_id="2-1", network=OTHER_PORT)
 THIRD = evolve(FIRST, reservation_id="3-1")
 PLACE = Place(3000, IPv4Address("100.127.0.5"))
 NEW = ResourceData()
@@ -218,7 +219,7 @@ def test_the_kernel_is_asked_step_by_step_for_what_is_wanted() -> None:
 
 
 def test_a_version_is_applied_over_the_one_before_and_that_is_put_back() -> None:
-    assert NET.do("apply_wanted", UPDATING).effects == (ApplyNetwork(SECOND.network, PLACE),)
+    assert NET.do("apply_wanted", UPDATING).effects == (ApplyNetwork(OTHER_PORT, PLACE),)
     assert NET.do("apply_current", UPDATING).effects == (ApplyNetwork(NETWORK, PLACE),)
 
 

@@ -173,7 +173,7 @@ def test_two_cards_without_internet_take_turns_with_patience() -> None:
     world.wait(3600)
     assert {"eth0", "eth1"} <= {move.reason[:4] for move in world.moves[first:] if move.event == "interface_usable"}
     attached = [move for move in world.moves[first:] if move.state == "attaching"]
-    assert len(attached) < 3600 / 20
+    assert len(attached) < 3600 / 25
     world.cards["eth0"].network.has_internet = True  # type: ignore[union-attr]
     world.wait_for(lambda: unsettled(world) == [], at_most_seconds=300)
 

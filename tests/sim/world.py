@@ -125,7 +125,7 @@ class World:
 
     def tear_down(self) -> None:
         """As the node does it: no more work, then the networks, their way out, the uplink; each has its time."""
-        groups = (["registration", "polling"], [], ["dmz"], SINGLETONS)
+        groups: tuple[tuple[str, ...], ...] = (("registration", "polling"), (), ("dmz",), SINGLETONS)
         for group in groups:
             for name in group or [one.name for one in self.resources()]:
                 self.step(name, Event("teardown", reason="the node takes its networks down"))

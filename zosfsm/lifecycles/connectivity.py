@@ -62,7 +62,7 @@ __all__ = [
 BRIDGE = "zos"
 RECHECK = timedelta(seconds=60)
 RECHECK_AFTER_SILENCE = timedelta(seconds=5)
-LONG_SILENCE_CHECKS = 5
+LONG_SILENCE_ATTEMPTS = 6
 
 Here = Context[ConnectivityData]
 Next = Change[ConnectivityData]
@@ -174,10 +174,9 @@ class Connectivity(Lifecycle[ConnectivityData]):
 
     @guard
     def silent_for_long(self, context: Here, event: Event) -> Verdict:
-        failed = context.data.silences + 1
-        if failed >= LONG_SILENCE_CHECKS:
-            return yes(f"{failed} checks in a row failed")
-        return no(event.reason or f"{failed} checks in a row failed")
+        if context.attempt >= LONG_SILENCE_ATTEMPTS:
+            return yes(f"{context.attempt} attempts in a row came to nothing")
+        return no(event.reason or "the grid does not answer yet")
 
     @guard
     def silent_before(self, context: Here, event: Event) -> Verdict:

@@ -59,7 +59,7 @@ class Uplink:
 class ConnectivityData:
     """`current` is the card under test or in use; `candidates` are in the order in which they are tried.
 
-    `silences` counts the checks in a row that the grid did not answer through the present uplink.
+    `silences` counts the checks that the grid did not answer while the node was online.
     """
 
     candidates: tuple[Candidate, ...] = ()
