@@ -45,12 +45,12 @@ DAY = 86400
 # Keeping it
 
 
-def test_half_way_the_server_is_asked_by_unicast_and_nobody_notices() -> None:
+def test_half_way_the_server_is_asked_by_unicast_and_the_owner_hears_of_the_renewal() -> None:
     client = Client().becomes_bound(INSTALLING)
     ((at, request),) = client.waits(1800)
     assert (at, client.state) == (1800, "renewing")
     assert (request.server, request.client_address, request.to) == (None, ADDRESS, SERVER)
-    assert kinds(client.answered("ack")) == ["StoreLease"]
+    assert kinds(client.answered("ack")) == ["Install", "StoreLease", "lease_renewed"]
     assert (client.state, client.lease.obtained) == ("bound", BEGINNING + timedelta(seconds=1800))
 
 
@@ -82,7 +82,7 @@ def test_any_server_may_renew_while_rebinding() -> None:
     client.waits(3200)
     client.answered("ack", server_identifier=OTHER_SERVER)
     assert (client.state, client.lease.server) == ("bound", OTHER_SERVER)
-    assert kinds(client.told()) == ["leased"]
+    assert kinds(client.told()) == ["leased", "lease_renewed"]
 
 
 def test_a_renewal_on_other_terms_is_installed_and_told() -> None:
@@ -114,7 +114,7 @@ def test_a_lease_of_a_year_is_renewed_twice_a_year() -> None:
         assert client.state == "renewing"
         client.answered("ack", lease_seconds=365 * DAY)
         assert client.waits(182 * DAY) == []
-    assert kinds(client.told()) == ["leased"]
+    assert kinds(client.told()) == ["leased", *["lease_renewed"] * 20]
 
 
 def test_an_infinite_lease_is_never_renewed() -> None:
@@ -175,7 +175,7 @@ def test_after_a_loss_of_carrier_the_lease_is_verified_and_kept() -> None:
     assert (client.state, client.waits(60)) == ("suspended", [])
     (request,) = client.hears("carrier_back")
     assert (request.address, request.server, request.client_address, request.to) == (ADDRESS, None, None, None)
-    assert kinds(client.answered("ack")) == ["StoreLease"]
+    assert kinds(client.answered("ack")) == ["Install", "StoreLease", "lease_renewed"]
     assert client.state == "bound"
 
 

@@ -15,10 +15,10 @@ from tests.sim.convergence import unsettled
 from tests.sim.network import Network
 from tests.sim.world import Fault, World, card, lan
 from zosfsm.fsm.engine import Emission
-from zosfsm.lifecycles.lease_effects import Install, Withdraw
+from zosfsm.lifecycles.lease_effects import Withdraw
 
 # The lease's client takes these for done.
-UNANSWERED = (Install, Withdraw)
+UNANSWERED = (Withdraw,)
 LONG_ENOUGH_SECONDS = 4 * 3600
 Deed = Callable[[World, list[Network], random.Random], None]
 

@@ -207,7 +207,10 @@ class LeaseLifecycle(LeaseGuards, LeaseDeadlines):
     def extend_lease(self, context: Here, event: Event) -> Next:
         data = self._renewed(context, event)
         assert data.lease is not None
-        return Change(data, (StoreLease(context.key, data.lease),))
+        # Again, as the difference to what is there: an address that was taken off the link by others comes back.
+        install = (Install(data.install_on, data.namespace, data.lease),) if data.install_on else ()
+        kept = StoreLease(context.key, data.lease)
+        return Change(data, (*install, kept, _tell(data, "lease_renewed", Leased(data.lease))))
 
     @action
     def change_lease(self, context: Here, event: Event) -> Next:

@@ -147,15 +147,14 @@ class GridEdge:
         for outcome in effect.outcomes:
             try:
                 await self._tell(outcome)
-            except GridRefused:
-                # The grid knows no such reservation, or will not have it: it would refuse it for ever.
-                done.append(outcome)
             except GridError as error:
+                if _is_final(error):
+                    done.append(outcome)
+                    continue
                 if done:
                     break
                 return Event("unreachable", reason=str(error))
-            else:
-                done.append(outcome)
+            done.append(outcome)
         return Event("delivered", Delivered(tuple(done)))
 
     async def _tell(self, outcome: Outcome) -> None:
@@ -176,6 +175,11 @@ class GridEdge:
         if self._client is None:
             raise GridAddressInvalid(NO_GRID)
         return self._client
+
+
+def _is_final(error: GridError) -> bool:
+    """Would the grid refuse it for ever? It knows no such reservation (404), or finds the document wrong (400)."""
+    return isinstance(error, GridRefused) and error.status in (400, 404)
 
 
 def _failure(error: GridError) -> Event:

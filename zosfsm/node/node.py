@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -138,14 +138,13 @@ class Node:
         self._wake()
 
     async def _torn_down(self) -> tuple[str, ...]:
-        """In the order in which things stand on each other: networks, their way out, the leases, the uplink."""
+        """Layer by layer; answers the machines of which something is left."""
         self._stopping.set()
         self._news.stop()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + TEARDOWN_SECONDS
         alarm = loop.call_at(deadline, self._wake)
-        interfaces = [name for name in self.engine.instances if name.startswith("interface:")]
-        for names in (self._resources(), ["dmz"], interfaces, [name for name in SINGLETONS if name != "dmz"]):
+        for names in self._layers():
             for name in names:
                 self._report(name, Event("teardown", reason="the node takes its networks down"))
             if not await self._loop(partial(self._are_gone, names, deadline)):
@@ -153,6 +152,15 @@ class Node:
         alarm.cancel()
         self._leases.forget_name_servers()
         return tuple(name for name in self.engine.instances if name.partition(":")[0] in self._durable)
+
+    def _layers(self) -> Iterator[list[str]]:
+        """In the order in which things stand on each other: new work, networks, their way out, leases, the uplink."""
+        yield ["registration", "polling"]
+        yield self._resources()
+        yield ["dmz"]
+        yield [name for name in self.engine.instances if name.startswith("interface:")]
+        # All of them: what connectivity said in the meantime may have brought some back to life.
+        yield list(SINGLETONS)
 
     def _are_gone(self, names: list[str], deadline: float) -> bool:
         if asyncio.get_running_loop().time() > deadline:
