@@ -28,22 +28,22 @@ _ONLINE = "status.json says online"
 _CONFIGURED = "address and default route"
 _STAGES = {
     "listing": "  of which interpreter, imports and store, until the first transition",
-    "probing": "  of which cards listed and switched on",
+    "probing": "  of which NICs listed and switched on",
     "attaching": "  of which lease with its address check, gateway proven by ARP",
-    "checking": "  of which bridge zos with the card, address and route in place",
+    "checking": "  of which bridge zos with the NIC, address and route in place",
     "online": "  of which the grid answers",
 }
 """Each state of connectivity on the way, and what was done when it is entered."""
 _EXCHANGE = ("bare exchange: ACK received", f"bare exchange: {_CONFIGURED}")
 
 NOTES = (
-    "zosfsm run: cold start with an empty state directory on disk; card switched on, lease, RFC 5227 address check, "
-    "gateway proven by ARP, bridge zos with the card in it, answer of the grid through the gateway; each "
+    "zosfsm run: cold start with an empty state directory on disk; NIC switched on, lease, RFC 5227 address check, "
+    "gateway proven by ARP, bridge zos with the NIC in it, answer of the grid through the gateway; each "
     "transition is synced to the disk before its effects begin, and status.json is written.",
-    "udhcpc and dhclient: card switched on, lease, address, default route. No check that the address is free, none of "
+    "udhcpc and dhclient: NIC switched on, lease, address, default route. No check that the address is free, none of "
     "the gateway, none of the internet, no bridge. Both run a script of one `ip` command a step, "
     "shorter than their own.",
-    "All start with the card off, from exec on; netlink tells when address and default route are there, and the status "
+    "All start with the NIC off, from exec on; netlink tells when address and default route are there, and the status "
     "file is looked at every millisecond. The DHCP server does not ping. One start of each beforehand is not counted: "
     "it fills the disk's cache and compiles Python's byte code, as an installed node has it.",
     "Bare exchange: DISCOVER, OFFER, REQUEST, ACK by our own packets in a process that runs already, and no check at "

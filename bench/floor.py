@@ -16,11 +16,11 @@ from zosfsm.kernel.links import Links
 _RESEND_SECONDS = 0.05
 _ATTEMPTS = 40
 _EVERYWHERE = IPv4Network("0.0.0.0/0")
-_NO_MAC = "00:00:00:00:00:00"  # the socket puts the card's own into every message
+_NO_MAC = "00:00:00:00:00:00"  # the socket puts the NIC's own into every message
 
 
 def bare_exchange() -> tuple[float, float]:
-    """Milliseconds from DISCOVER to ACK, and then to the address and the default route. The card is on before."""
+    """Milliseconds from DISCOVER to ACK, and then to the address and the default route. The NIC is on before."""
     with Links(None) as links:
         links.set_up(CARD)
     acknowledged, exchange = asyncio.run(_exchange())

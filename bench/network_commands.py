@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 
 from bench.errors import BenchFailed
 from zosfsm.kernel import dmz
 from zosfsm.kernel.network_resource import PUBLIC, NetworkPlan
-from zosfsm.kernel.router_namespace import SETTINGS
+from zosfsm.kernel.router_namespace import SETTINGS, closed_settings
 from zosfsm.kernel.wireguard import MTU, Peer
 
 
@@ -16,10 +17,10 @@ def links(plan: NetworkPlan) -> None:
     namespace, bridge, outside = plan.namespace, f"b-{plan.identifier}", f"l-{plan.identifier}"
     for command in (
         f"ip netns add {namespace}",
-        f"ip netns exec {namespace} sysctl -qw {' '.join(f'{name}={value}' for name, value in SETTINGS.items())}",
+        f"ip netns exec {namespace} sysctl -qw {_assignments(SETTINGS)}",
         f"ip link add {bridge} type bridge",
         f"ip link add {outside} type veth peer name {namespace} netns {namespace}",
-        f"sysctl -qw net/ipv6/conf/{bridge}/disable_ipv6=1 net/ipv6/conf/{outside}/disable_ipv6=1",
+        f"sysctl -qw {_assignments({**closed_settings(bridge), **closed_settings(outside)})}",
         f"ip link set {outside} master {bridge} up",
         f"ip link set {bridge} up",
         f"ip link add {PUBLIC} netns {namespace} link {dmz.BRIDGE} type macvlan mode private",
@@ -89,3 +90,7 @@ def _peer(peer: Peer) -> str:
         f"peer {peer.public_key} endpoint {address}:{port} persistent-keepalive {peer.keepalive_seconds} "
         f"allowed-ips {networks}"
     )
+
+
+def _assignments(settings: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in settings.items())

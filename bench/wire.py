@@ -1,4 +1,4 @@
-"""The wire of the DHCP measurements: a card `eth0`, and behind it a provider with a DHCP server and a grid.
+"""The wire of the DHCP measurements: a NIC `eth0`, and behind it a provider with a DHCP server and a grid.
 
     eth0 (here) ═veth═ wire (namespace isp): 203.0.113.1, dnsmasq; 203.0.113.10, `zosfsm bcdb serve`
 
@@ -44,7 +44,7 @@ class Wire:
     directory: Path
 
     def reset(self) -> None:
-        """The card as it was at the start, off and without an address, and nothing of a node's in the kernel."""
+        """The NIC as it was at the start, off and without an address, and nothing of a node's in the kernel."""
         dmz.teardown()
         with Links(None) as links:
             links.delete(UPLINK_BRIDGE)

@@ -52,7 +52,7 @@ def test_json_is_a_list_without_what_the_events_brought(state: Path, capsys: pyt
         "source": "absent",
         "target": "carrier",
         "attempt": 0,
-        "reason": "The card is there and has carrier.",
+        "reason": "The NIC is there and has carrier.",
     }
 
 

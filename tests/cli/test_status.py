@@ -44,7 +44,7 @@ def test_json_of_a_killed_node_still_fits_the_schema(tmp_path: Path, capsys: pyt
     assert (document["online"], document["warnings"][0]["code"]) == (False, "killed")
 
 
-def test_the_table_shows_machines_cards_resources_and_warnings(node: DrivenNode, tmp_path: Path) -> None:
+def test_the_table_shows_machines_nics_resources_and_warnings(node: DrivenNode, tmp_path: Path) -> None:
     lines = plain(read_status(tmp_path), node.now + timedelta(seconds=65)).splitlines()
     assert lines[0].startswith("node 4Vn1pXrQ7kzJ, farm 7: online, ")
     assert any(line.split()[:3] == ["connectivity", "online", "1"] for line in lines)

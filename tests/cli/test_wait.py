@@ -48,7 +48,7 @@ def test_all_conditions_must_hold(node: DrivenNode, tmp_path: Path, capsys: pyte
 def test_a_time_that_is_over_is_3_and_says_where_it_stands_and_why(
     node: DrivenNode, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    node.starts().finds_cards()
+    node.starts().finds_nics()
     assert wait(tmp_path, "connectivity=online") == 3
     told = capsys.readouterr().err
     assert told.startswith("zosfsm wait: expected connectivity=online within 0 s, found connectivity=waiting")
@@ -89,9 +89,7 @@ def test_a_resource_that_is_gone_is_deleted(node: DrivenNode, tmp_path: Path) ->
     assert wait(tmp_path, f"resource:{NETWORK_ID}=deleted") == 0
 
 
-def test_a_card_that_is_not_there_is_named(
-    node: DrivenNode, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_nic_that_is_not_there_is_named(node: DrivenNode, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     node.comes_online()
     assert wait(tmp_path, "interface:eth9=selected") == 3
     assert "found no interface:eth9" in capsys.readouterr().err

@@ -21,11 +21,11 @@ def lock(tmp_path: Path) -> Iterator[NodeLock]:
 
 
 def test_it_says_what_stands_in_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    DrivenNode(tmp_path).starts().finds_cards()
+    DrivenNode(tmp_path).starts().finds_nics()
     assert main(["why", "--run-dir", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [
-        "The node is not online: no card offers a way out.",
+        "The node is not online: no NIC offers a way out.",
         "eth0: no carrier; eth1: no carrier; eth2: no carrier.",
     ]
     assert lines[2].startswith("Next try in ")

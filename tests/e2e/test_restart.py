@@ -254,7 +254,7 @@ def test_a_node_that_tears_down_at_its_end_leaves_nothing_and_makes_everything_a
 
 
 def check_has_nothing(node: NodeUnderTest) -> None:
-    """The node has given back its card, and nothing that it ever made is there."""
+    """The node has given back its NIC, and nothing that it ever made is there."""
     assert node.links() == {"lo", "eth0", "eth1", "eth2"}
     assert node.namespaces() == set()
     assert (node.tunnels(), node.open_ports(), node.stored()) == ((), (), {})

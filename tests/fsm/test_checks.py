@@ -1,7 +1,5 @@
 """A definition and its code must agree, both ways: each disagreement is refused when the machine is made."""
 
-
-
 from __future__ import annotations
 
 from types import NoneType

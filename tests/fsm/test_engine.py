@@ -1,7 +1,5 @@
 """All machines as one pure thing: events in, effects out; journaled first, and the same again on a replay."""
 
-
-
 from __future__ import annotations
 
 import gc

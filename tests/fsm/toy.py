@@ -1,7 +1,5 @@
 """A small machine of every feature, for the engine's tests: a kettle that boils water, and the lamp it switches."""
 
-
-
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta

@@ -12,14 +12,14 @@ from zosfsm.fsm.lifecycle import Event, Tell
 from zosfsm.lifecycles.connectivity import (
     AttachUplink,
     Candidate,
-    Card,
-    CardsListed,
     CheckInternet,
     Connectivity,
     ConnectivityData,
     DetachUplink,
     InspectUplink,
-    ListCards,
+    ListNics,
+    Nic,
+    NicsListed,
     RemoveUplink,
     Standing,
     Uplink,
@@ -36,21 +36,21 @@ FAILED = Candidate("eth0", Standing.FAILED, "no OFFER")
 UNPLUGGED = Candidate("eth2", Standing.UNPLUGGED, "no carrier")
 UPLINK = Uplink("eth0", MAC, LEASE)
 ONLINE = ConnectivityData((FAILED, READY, UNPLUGGED), "eth0", UPLINK)
-PLUGGED, BARE = Card("eth1", MAC, True), Card("eth0", MAC, False)
+PLUGGED, BARE = Nic("eth1", MAC, True), Nic("eth0", MAC, False)
 
 
 def report(link: str = "eth0", reason: str = "", lease: object = LEASE) -> Event:
-    """What a card tells."""
+    """What a NIC tells."""
     return Event("interface_failed", InterfaceReport(link, MAC, lease, reason), f"{link}: {reason}")  # type: ignore[arg-type]
 
 
-def listed(*cards: Card, switched_on: tuple[str, ...] = ()) -> Event:
+def listed(*nics: Nic, switched_on: tuple[str, ...] = ()) -> Event:
     """What the kernel answers."""
-    return Event("cards_listed", CardsListed(cards, switched_on))
+    return Event("nics_listed", NicsListed(nics, switched_on))
 
 
 def standings(data: ConnectivityData) -> list[tuple[str, Standing]]:
-    """The cards and their chances."""
+    """The NICs and their chances."""
     return [(candidate.name, candidate.standing) for candidate in data.candidates]
 
 
@@ -58,7 +58,7 @@ def test_every_guard_and_action_of_the_connectivity_is_tested() -> None:
     assert untested(Connectivity, __file__) == []
 
 
-def test_at_first_no_card_is_known() -> None:
+def test_at_first_no_nic_is_known() -> None:
     assert Connectivity().initial("") == NEW
 
 
@@ -70,61 +70,59 @@ def test_a_restart_finds_the_uplink_that_was_in_use() -> None:
     assert refused(NODE.ask("had_an_uplink", NEW)) == "no uplink was in use before the restart"
 
 
-def test_the_cards_with_carrier_are_named_and_so_are_those_without() -> None:
-    assert agreed(NODE.ask("a_card_has_carrier", NEW, listed(BARE, PLUGGED))) == "carrier on eth1"
-    assert refused(NODE.ask("a_card_has_carrier", NEW, listed(BARE))) == "no carrier on eth0"
-    assert refused(NODE.ask("a_card_has_carrier", NEW, listed())) == "the machine has no network card"
+def test_the_nics_with_carrier_are_named_and_so_are_those_without() -> None:
+    assert agreed(NODE.ask("a_nic_has_carrier", NEW, listed(BARE, PLUGGED))) == "carrier on eth1"
+    assert refused(NODE.ask("a_nic_has_carrier", NEW, listed(BARE))) == "no carrier on eth0"
+    assert refused(NODE.ask("a_nic_has_carrier", NEW, listed())) == "the machine has no NIC"
 
 
-def test_a_card_that_is_left_in_the_bridge_is_noticed() -> None:
+def test_a_nic_that_is_left_in_the_bridge_is_noticed() -> None:
     left = evolve(PLUGGED, in_bridge=True)
-    reason = agreed(NODE.ask("a_card_is_in_the_bridge", NEW, listed(BARE, left)))
+    reason = agreed(NODE.ask("a_nic_is_in_the_bridge", NEW, listed(BARE, left)))
     assert reason == "eth1 is in the bridge zos already, where DHCP would not reach it"
-    assert refused(NODE.ask("a_card_is_in_the_bridge", NEW, listed(BARE, PLUGGED))) == "the bridge holds no card"
+    assert refused(NODE.ask("a_nic_is_in_the_bridge", NEW, listed(BARE, PLUGGED))) == "the bridge holds no NIC"
 
 
-def test_the_card_in_use_is_told_from_the_others() -> None:
-    assert agreed(NODE.ask("is_the_current_card", ONLINE, report("eth0"))) == "eth0 is the card that the node relies on"
-    assert refused(NODE.ask("is_the_current_card", ONLINE, report("eth1"))) == "eth1 is not in use"
+def test_the_nic_in_use_is_told_from_the_others() -> None:
+    assert agreed(NODE.ask("is_the_current_nic", ONLINE, report("eth0"))) == "eth0 is the NIC that the node relies on"
+    assert refused(NODE.ask("is_the_current_nic", ONLINE, report("eth1"))) == "eth1 is not in use"
     assert agreed(NODE.ask("was_not_being_probed", ONLINE, report("eth1"))) == "eth1 was not being tried"
     assert refused(NODE.ask("was_not_being_probed", ONLINE, report("eth0"))) == "eth0 was being tried"
 
 
-def test_only_the_card_on_trial_with_a_lease_offers_a_way_out() -> None:
+def test_only_the_nic_on_trial_with_a_lease_offers_a_way_out() -> None:
     reason = agreed(NODE.ask("offers_a_way_out", ONLINE, report("eth0")))
     assert reason == "eth0 has 192.0.2.7/24 and a gateway that answers"
     assert refused(NODE.ask("offers_a_way_out", ONLINE, report("eth1"))) == "eth1 was not being tried"
     assert refused(NODE.ask("offers_a_way_out", ONLINE, report("eth0", lease=None))) == "eth0 has no lease"
 
 
-def test_another_card_is_left_while_one_was_not_tried() -> None:
-    assert agreed(NODE.ask("another_card_is_left", ONLINE, report("eth0"))) == (
-        "eth1 has carrier and was not tried yet"
-    )
-    reason = refused(NODE.ask("another_card_is_left", ONLINE, report("eth1", "no gateway")))
+def test_another_nic_is_left_while_one_was_not_tried() -> None:
+    assert agreed(NODE.ask("another_nic_is_left", ONLINE, report("eth0"))) == ("eth1 has carrier and was not tried yet")
+    reason = refused(NODE.ask("another_nic_is_left", ONLINE, report("eth1", "no gateway")))
     assert reason == "eth0: no OFFER; eth1: no gateway; eth2: no carrier"
 
 
-def test_another_card_is_ready_besides_the_one_in_use() -> None:
-    assert agreed(NODE.ask("another_card_is_ready", ONLINE)) == "eth1 has carrier and was not tried yet"
+def test_another_nic_is_ready_besides_the_one_in_use() -> None:
+    assert agreed(NODE.ask("another_nic_is_ready", ONLINE)) == "eth1 has carrier and was not tried yet"
     alone = evolve(ONLINE, candidates=(FAILED, UNPLUGGED))
-    assert refused(NODE.ask("another_card_is_ready", alone)) == "eth0: no OFFER; eth2: no carrier"
+    assert refused(NODE.ask("another_nic_is_ready", alone)) == "eth0: no OFFER; eth2: no carrier"
     silent = Event("internet_silent", reason="no answer from the grid")
-    assert refused(NODE.ask("another_card_is_ready", alone, silent)) == "no answer from the grid"
+    assert refused(NODE.ask("another_nic_is_ready", alone, silent)) == "no answer from the grid"
 
 
-def test_any_card_is_ready_once_none_is_in_use() -> None:
+def test_any_nic_is_ready_once_none_is_in_use() -> None:
     assert (
-        agreed(NODE.ask("a_card_is_ready", evolve(ONLINE, current="eth1"))) == "eth1 has carrier and was not tried yet"
+        agreed(NODE.ask("a_nic_is_ready", evolve(ONLINE, current="eth1"))) == "eth1 has carrier and was not tried yet"
     )
-    assert refused(NODE.ask("a_card_is_ready", NEW)) == "the machine has no network card"
+    assert refused(NODE.ask("a_nic_is_ready", NEW)) == "the machine has no NIC"
 
 
-def test_another_card_has_carrier_even_if_it_failed_before() -> None:
-    assert agreed(NODE.ask("another_card_has_carrier", ONLINE)) == "carrier on eth1"
-    assert agreed(NODE.ask("another_card_has_carrier", evolve(ONLINE, current="eth1"))) == "carrier on eth0"
+def test_another_nic_has_carrier_even_if_it_failed_before() -> None:
+    assert agreed(NODE.ask("another_nic_has_carrier", ONLINE)) == "carrier on eth1"
+    assert agreed(NODE.ask("another_nic_has_carrier", evolve(ONLINE, current="eth1"))) == "carrier on eth0"
     alone = evolve(ONLINE, candidates=(FAILED, UNPLUGGED))
-    assert refused(NODE.ask("another_card_has_carrier", alone)) == "no other card has carrier"
+    assert refused(NODE.ask("another_nic_has_carrier", alone)) == "no other NIC has carrier"
 
 
 def test_the_grid_is_silent_for_long_after_six_attempts() -> None:
@@ -159,7 +157,7 @@ def test_the_next_check_is_due_when_it_was_set() -> None:
 
 
 def test_the_kernel_lists_inspects_attaches_detaches_and_removes() -> None:
-    assert NODE.do("list_cards", NEW).effects == (ListCards(),)
+    assert NODE.do("list_nics", NEW).effects == (ListNics(),)
     assert NODE.do("inspect_uplink", ONLINE).effects == (InspectUplink("zos", UPLINK),)
     assert NODE.do("attach", ONLINE).effects == (AttachUplink("zos", UPLINK),)
     assert NODE.do("detach", ONLINE).effects == (DetachUplink("zos"),)
@@ -167,11 +165,11 @@ def test_the_kernel_lists_inspects_attaches_detaches_and_removes() -> None:
     assert removed.effects == (RemoveUplink("zos", ("eth0",)),)
 
 
-# Cards and their chances
+# NICs and their chances
 
 
-def test_the_cards_are_remembered_by_name_and_each_machine_is_told_what_was_seen() -> None:
-    change = NODE.do("remember_cards", evolve(NEW, switched_on=("eth9",)), listed(PLUGGED, BARE, switched_on=("eth0",)))
+def test_the_nics_are_remembered_by_name_and_each_machine_is_told_what_was_seen() -> None:
+    change = NODE.do("remember_nics", evolve(NEW, switched_on=("eth9",)), listed(PLUGGED, BARE, switched_on=("eth0",)))
     assert standings(change.data) == [("eth0", Standing.UNPLUGGED), ("eth1", Standing.READY)]
     assert change.data.switched_on == ("eth0", "eth9")
     assert change.effects == (
@@ -180,7 +178,7 @@ def test_the_cards_are_remembered_by_name_and_each_machine_is_told_what_was_seen
     )
 
 
-def test_a_card_becomes_ready_or_fails_for_a_reason() -> None:
+def test_a_nic_becomes_ready_or_fails_for_a_reason() -> None:
     ready = NODE.do("remember_ready", ONLINE, report("eth2", "carrier")).data
     assert standings(ready)[2] == ("eth2", Standing.READY)
     failed = NODE.do("remember_failure", ONLINE, report("eth1", "no gateway")).data
@@ -189,30 +187,30 @@ def test_a_card_becomes_ready_or_fails_for_a_reason() -> None:
     assert pulled.candidates[1] == Candidate("eth1", Standing.UNPLUGGED, "no carrier")
 
 
-def test_the_card_in_use_is_set_aside_with_the_reason() -> None:
+def test_the_nic_in_use_is_set_aside_with_the_reason() -> None:
     change = NODE.do("set_current_aside", ONLINE, Event("uplink_lost", reason="eth0: the lease has expired"))
     assert change.data.candidates[0] == Candidate("eth0", Standing.FAILED, "the lease has expired")
     assert change.effects == (Tell("interface:eth0", "reject", None, "the lease has expired"),)
 
 
-def test_a_card_that_is_set_aside_for_its_cable_counts_as_unplugged() -> None:
+def test_a_nic_that_is_set_aside_for_its_cable_counts_as_unplugged() -> None:
     change = NODE.do("set_current_aside", ONLINE, Event("uplink_lost", reason="eth0: no carrier"))
     assert standings(change.data)[0] == ("eth0", Standing.UNPLUGGED)
 
 
-def test_a_card_that_came_to_no_end_is_set_aside_for_that() -> None:
+def test_a_nic_that_came_to_no_end_is_set_aside_for_that() -> None:
     change = NODE.do("set_current_aside", ONLINE, Event("timeout"))
     assert change.data.candidates[0].reason == "it came to no end in time"
 
 
-def test_all_cards_that_failed_get_another_chance_and_those_without_carrier_do_not() -> None:
+def test_all_nics_that_failed_get_another_chance_and_those_without_carrier_do_not() -> None:
     change = NODE.do("give_all_another_chance", ONLINE, Event("internet_silent", reason="no answer"))
     assert [standing for _, standing in standings(change.data)] == [Standing.READY, Standing.READY, Standing.UNPLUGGED]
     assert change.effects == (Tell("interface:eth0", "reject", None, "no answer"),)
     assert NODE.do("give_all_another_chance", evolve(ONLINE, current="")).effects == ()
 
 
-def test_the_first_ready_card_is_the_next_to_be_tried() -> None:
+def test_the_first_ready_nic_is_the_next_to_be_tried() -> None:
     change = NODE.do("probe_next", ONLINE)
     assert change.data.current == "eth1"
     assert told(change.effects) == [("interface:eth1", "probe")]
@@ -221,12 +219,12 @@ def test_the_first_ready_card_is_the_next_to_be_tried() -> None:
 # The uplink
 
 
-def test_a_card_with_a_way_out_becomes_the_uplink() -> None:
+def test_a_nic_with_a_way_out_becomes_the_uplink() -> None:
     change = NODE.do("remember_uplink", evolve(NEW, current="eth0"), report("eth0"))
     assert change.data == evolve(NEW, current="eth0", uplink=UPLINK)
 
 
-def test_the_uplinks_card_is_told_that_it_was_chosen() -> None:
+def test_the_uplinks_nic_is_told_that_it_was_chosen() -> None:
     chosen = only(NODE.do("select_interface", ONLINE).effects)
     assert chosen == Tell("interface:eth0", "select", Selected("zos", MAC), "it is the uplink")
 
@@ -292,12 +290,12 @@ def test_being_offline_is_told_with_the_reason() -> None:
     assert isinstance(silent, Tell) and silent.reason == "the way out is gone"
 
 
-def test_a_teardown_reaches_every_card_also_an_uplink_that_was_not_listed() -> None:
+def test_a_teardown_reaches_every_nic_also_an_uplink_that_was_not_listed() -> None:
     change = NODE.do("tear_interfaces_down", evolve(ONLINE, uplink=evolve(UPLINK, link="eth7")))
     assert [name for name, _ in told(change.effects)] == [f"interface:eth{number}" for number in (0, 1, 2, 7)]
     assert len(NODE.do("tear_interfaces_down", ONLINE).effects) == 3
 
 
-def test_why_there_is_no_way_out_is_said_card_by_card() -> None:
+def test_why_there_is_no_way_out_is_said_nic_by_nic() -> None:
     assert explained((FAILED, UNPLUGGED)) == "eth0: no OFFER; eth2: no carrier"
-    assert explained(()) == "the machine has no network card"
+    assert explained(()) == "the machine has no NIC"

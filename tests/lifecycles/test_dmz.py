@@ -26,13 +26,13 @@ def test_at_first_there_is_no_dmz_and_no_lease() -> None:
     assert Dmz().initial("") == DmzData()
 
 
-def test_the_way_out_is_the_same_behind_the_same_card_in_the_same_network() -> None:
+def test_the_way_out_is_the_same_behind_the_same_nic_in_the_same_network() -> None:
     reason = refused(DMZ.ask("way_out_is_another", LEASED, Event("connected", HERE)))
     assert reason == "the uplink is eth0 in 192.0.2.0/24, as before"
     assert not DMZ.ask("way_out_is_another", DmzData(), Event("connected", HERE)).holds
 
 
-def test_the_way_out_is_another_behind_another_card_or_in_another_network() -> None:
+def test_the_way_out_is_another_behind_another_nic_or_in_another_network() -> None:
     reason = agreed(DMZ.ask("way_out_is_another", LEASED, Event("connected", ELSEWHERE)))
     assert reason == "the uplink was eth0 in 192.0.2.0/24 and is eth0 in 198.51.100.0/24 now"
     assert DMZ.ask("way_out_is_another", LEASED, Event("connected", evolve(HERE, link="eth1"))).holds

@@ -1,4 +1,4 @@
-"""What one network card decides, guard by guard and action by action."""
+"""What one NIC decides, guard by guard and action by action."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ WITHOUT_CARRIER = Event("seen", LinkSeen(MAC, False))
 NO_ROUTER = evolve(LEASE, router=None)
 
 
-def test_every_guard_and_action_of_a_card_is_tested() -> None:
+def test_every_guard_and_action_of_a_nic_is_tested() -> None:
     assert untested(Interface, __file__) == []
 
 
-def test_a_new_card_is_known_by_its_name_alone() -> None:
+def test_a_new_nic_is_known_by_its_name_alone() -> None:
     assert Interface().initial("eth2") == UNKNOWN
 
 
 # Guards
 
 
-def test_a_card_that_is_seen_with_carrier_has_it() -> None:
+def test_a_nic_that_is_seen_with_carrier_has_it() -> None:
     assert agreed(CARD.ask("has_carrier", UNKNOWN, WITH_CARRIER)) == "carrier"
     assert refused(CARD.ask("has_no_carrier", UNKNOWN, WITH_CARRIER)) == "it has carrier"
 
 
-def test_a_card_that_is_seen_without_carrier_has_none() -> None:
+def test_a_nic_that_is_seen_without_carrier_has_none() -> None:
     assert refused(CARD.ask("has_carrier", UNKNOWN, WITHOUT_CARRIER)) == "no carrier"
     assert agreed(CARD.ask("has_no_carrier", UNKNOWN, WITHOUT_CARRIER)) == "no carrier"
 
@@ -64,9 +64,9 @@ def test_carrier_is_lost_only_where_there_was_some() -> None:
     assert refused(CARD.ask("carrier_was_lost", PLUGGED, WITH_CARRIER)) == "the carrier is as it was"
 
 
-def test_a_card_remembers_whether_it_has_carrier() -> None:
-    assert agreed(CARD.ask("card_has_carrier", PLUGGED)) == "carrier"
-    assert refused(CARD.ask("card_has_carrier", UNPLUGGED)) == "no carrier"
+def test_a_nic_remembers_whether_it_has_carrier() -> None:
+    assert agreed(CARD.ask("nic_has_carrier", PLUGGED)) == "carrier"
+    assert refused(CARD.ask("nic_has_carrier", UNPLUGGED)) == "no carrier"
 
 
 def test_a_lease_with_a_router_names_a_gateway() -> None:
@@ -83,12 +83,12 @@ def test_a_lease_without_a_router_is_told_with_its_address_and_server() -> None:
 # What it remembers
 
 
-def test_what_the_kernel_says_of_the_card_is_remembered() -> None:
-    assert CARD.do("remember_card", UNKNOWN, WITH_CARRIER).data == PLUGGED
+def test_what_the_kernel_says_of_the_nic_is_remembered() -> None:
+    assert CARD.do("remember_nic", UNKNOWN, WITH_CARRIER).data == PLUGGED
 
 
-def test_of_a_card_that_is_gone_only_the_name_is_left() -> None:
-    assert CARD.do("forget_card", LEASED).data == UNKNOWN
+def test_of_a_nic_that_is_gone_only_the_name_is_left() -> None:
+    assert CARD.do("forget_nic", LEASED).data == UNKNOWN
 
 
 def test_a_lease_and_a_gateway_are_remembered() -> None:
@@ -100,21 +100,21 @@ def test_a_lease_and_a_gateway_are_remembered() -> None:
 # What it asks of the lease's client
 
 
-def test_a_card_on_trial_asks_for_an_address_and_configures_none() -> None:
+def test_a_nic_on_trial_asks_for_an_address_and_configures_none() -> None:
     change = CARD.do("start_lease", evolve(LEASED, gateway_mac="02:00:00:00:00:fe"))
     start = LeaseStart("eth2", None, MAC, "interface:eth2", None, None)
     assert change.effects == (Tell("lease:eth2", "start", start),)
     assert change.data == PLUGGED
 
 
-def test_an_adopted_card_goes_on_with_its_lease_on_the_bridge() -> None:
+def test_an_adopted_nic_goes_on_with_its_lease_on_the_bridge() -> None:
     change = CARD.do("adopt_lease", UNKNOWN, Event("adopt", Adopted("zos", MAC, LEASE)))
     start = LeaseStart("zos", None, MAC, "interface:eth2", LEASE, "zos")
     assert change.effects == (Tell("lease:eth2", "start", start),)
     assert change.data == LEASED
 
 
-def test_a_chosen_card_moves_its_lease_to_the_bridge() -> None:
+def test_a_chosen_nic_moves_its_lease_to_the_bridge() -> None:
     change = CARD.do("move_lease", LEASED, Event("select", Selected("zos", MAC)))
     assert change.effects == (Tell("lease:eth2", "moved", Moved("zos", MAC)),)
     assert change.data == LEASED
@@ -138,7 +138,7 @@ def test_the_gateway_is_asked_with_the_leased_address() -> None:
 # What it tells connectivity
 
 
-def test_a_card_without_a_way_out_gives_its_lease_back_and_says_why() -> None:
+def test_a_nic_without_a_way_out_gives_its_lease_back_and_says_why() -> None:
     change = CARD.do("give_up", LEASED, Event("no_lease", reason="3 DISCOVERs, no OFFER"))
     assert change.data == PLUGGED
     assert told(change.effects) == [("lease:eth2", "teardown"), ("connectivity", "interface_failed")]
@@ -147,7 +147,7 @@ def test_a_card_without_a_way_out_gives_its_lease_back_and_says_why() -> None:
     assert report.data == InterfaceReport("eth2", MAC, LEASE, "3 DISCOVERs, no OFFER")
 
 
-def test_a_card_that_gives_up_finds_the_reason_where_nobody_gave_one() -> None:
+def test_a_nic_that_gives_up_finds_the_reason_where_nobody_gave_one() -> None:
     def reason(data: InterfaceData, trigger: str) -> object:
         report = CARD.do("give_up", data, Event(trigger)).effects[1]
         assert isinstance(report, Tell) and isinstance(report.data, InterfaceReport)
@@ -161,27 +161,27 @@ def test_a_card_that_gives_up_finds_the_reason_where_nobody_gave_one() -> None:
     assert reason(LEASED, "gateway_silent") == "gateway silent"
 
 
-def test_a_card_reports_that_it_can_be_tried_or_used() -> None:
+def test_a_nic_reports_that_it_can_be_tried_or_used() -> None:
     ready = only(CARD.do("report_ready", PLUGGED).effects)
     assert (ready.to, ready.trigger, ready.data.link) == ("connectivity", "interface_ready", "eth2")
     usable = only(CARD.do("report_usable", LEASED).effects)
     assert (usable.trigger, usable.data.lease) == ("interface_usable", LEASE)
 
 
-def test_a_card_reports_that_it_has_no_carrier_or_is_gone() -> None:
+def test_a_nic_reports_that_it_has_no_carrier_or_is_gone() -> None:
     pulled = only(CARD.do("report_no_carrier", UNPLUGGED).effects)
     assert (pulled.trigger, pulled.data.reason) == ("interface_failed", "no carrier")
     gone = only(CARD.do("report_vanished", UNKNOWN).effects)
-    assert (gone.trigger, gone.data.reason) == ("interface_failed", "the card was taken out")
+    assert (gone.trigger, gone.data.reason) == ("interface_failed", "the NIC was taken out")
 
 
-def test_the_uplinks_card_reports_its_loss_with_the_reason() -> None:
+def test_the_uplinks_nic_reports_its_loss_with_the_reason() -> None:
     lost = only(CARD.do("report_lost", LEASED, Event("lease_lost", reason="the lease has expired")).effects)
     assert (lost.trigger, lost.reason) == ("uplink_lost", "eth2: the lease has expired")
     assert only(CARD.do("report_lost", UNPLUGGED, Event("seen")).effects).data.reason == "no carrier"
-    assert only(CARD.do("report_lost", UNKNOWN, Event("vanished")).effects).data.reason == "the card was taken out"
+    assert only(CARD.do("report_lost", UNKNOWN, Event("vanished")).effects).data.reason == "the NIC was taken out"
 
 
-def test_the_uplinks_card_reports_a_changed_lease() -> None:
+def test_the_uplinks_nic_reports_a_changed_lease() -> None:
     changed = only(CARD.do("report_changed", LEASED).effects)
     assert (changed.trigger, changed.data.lease) == ("lease_changed", LEASE)

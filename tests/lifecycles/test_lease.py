@@ -66,7 +66,7 @@ def test_a_client_discovers_requests_checks_and_is_bound() -> None:
     assert client.state == "bound"
 
 
-def test_while_a_card_is_tried_nothing_is_configured() -> None:
+def test_while_a_nic_is_tried_nothing_is_configured() -> None:
     client = Client().becomes_bound()
     assert not client.sent(Install) and not client.sent(Announce)
 

@@ -35,7 +35,7 @@ def test_the_node_knows_whether_there_is_a_way_to_the_grid() -> None:
 
 def test_the_node_knows_whether_the_grid_must_hear_more() -> None:
     changed = evolve(CONNECTED, changed=True)
-    assert agreed(NODE.ask("changed_meanwhile", changed)) == "cards or ports changed meanwhile"
+    assert agreed(NODE.ask("changed_meanwhile", changed)) == "NICs or ports changed meanwhile"
     assert refused(NODE.ask("changed_meanwhile", CONNECTED)) == "all that the grid was told still holds"
 
 

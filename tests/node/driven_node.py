@@ -12,7 +12,7 @@ from zosfsm.fsm.engine import Engine
 from zosfsm.fsm.journal import Record
 from zosfsm.fsm.lifecycle import Event
 from zosfsm.lifecycles.catalogue import catalogue
-from zosfsm.lifecycles.connectivity import Card, CardsListed
+from zosfsm.lifecycles.connectivity import Nic, NicsListed
 from zosfsm.lifecycles.dmz import DmzBuilt
 from zosfsm.lifecycles.interface import GatewayFound
 from zosfsm.lifecycles.lease import Reply
@@ -91,10 +91,10 @@ class DrivenNode:
             self.hears(name, "start", reason="the node was started")
         return self.hears("registration", "identity_ready", Identified(NODE_ID, self.configuration.farm_id))
 
-    def finds_cards(self, *carriers: str) -> DrivenNode:
-        """The machine's three cards are listed; those named have carrier."""
-        cards = tuple(Card(name, f"02:00:00:00:00:0{name[3]}", name in carriers) for name in CARDS)
-        return self.hears("connectivity", "cards_listed", CardsListed(cards))
+    def finds_nics(self, *carriers: str) -> DrivenNode:
+        """The machine's three NICs are listed; those named have carrier."""
+        nics = tuple(Nic(name, f"02:00:00:00:00:0{name[3]}", name in carriers) for name in CARDS)
+        return self.hears("connectivity", "nics_listed", NicsListed(nics))
 
     def is_leased(self, client: str, third: int, router: bool = True) -> DrivenNode:
         """A DHCP server gives this client an address of 192.0.<third>.0/24, which nobody else has."""
@@ -135,7 +135,7 @@ class DrivenNode:
 
     def finds_an_uplink(self) -> DrivenNode:
         """eth0 has no carrier, eth1 gets no gateway, eth2 is good."""
-        self.starts().finds_cards("eth1", "eth2")
+        self.starts().finds_nics("eth1", "eth2")
         self.is_leased("eth1", 2, router=False).is_leased("eth2", 3)
         self.hears("interface:eth2", "gateway_answers", GatewayFound("02:00:00:00:00:fe"))
         return self.hears("connectivity", "attached")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.node.driven_node import NETWORK_ID, DrivenNode
-from zosfsm.lifecycles.connectivity import CardsListed
+from zosfsm.lifecycles.connectivity import NicsListed
 from zosfsm.node.explanation import in_words, state_sentence, why
 from zosfsm.node.status_entries import from_json
 
@@ -27,31 +27,31 @@ def test_a_node_that_has_not_begun(node: DrivenNode) -> None:
     assert told(node.writes()) == ["The node is not online: nothing has been tried yet."]
 
 
-def test_a_node_that_lists_its_cards(node: DrivenNode) -> None:
+def test_a_node_that_lists_its_nics(node: DrivenNode) -> None:
     assert told(node.starts()) == [
-        "The node is not online: the machine's network cards are being listed and switched on.",
+        "The node is not online: the machine's NICs are being listed and switched on.",
         "The present step ends in 15 s at the latest.",
     ]
 
 
-def test_a_machine_without_a_card(node: DrivenNode) -> None:
-    node.starts().hears("connectivity", "cards_listed", CardsListed(()))
+def test_a_machine_without_a_nic(node: DrivenNode) -> None:
+    node.starts().hears("connectivity", "nics_listed", NicsListed(()))
     sentences = told(node)
-    assert sentences[0] == "The node is not online: no card offers a way out: the machine has no network card."
+    assert sentences[0] == "The node is not online: no NIC offers a way out: the machine has no NIC."
     assert sentences[1].startswith("Next try in ")
 
 
 def test_no_carrier_anywhere(node: DrivenNode) -> None:
-    assert told(node.starts().finds_cards())[:2] == [
-        "The node is not online: no card offers a way out.",
+    assert told(node.starts().finds_nics())[:2] == [
+        "The node is not online: no NIC offers a way out.",
         "eth0: no carrier; eth1: no carrier; eth2: no carrier.",
     ]
 
 
-def test_all_cards_tried_in_vain_with_the_evidence_of_each(node: DrivenNode) -> None:
-    node.starts().finds_cards("eth1", "eth2").is_leased("eth1", 2, router=False).passes(10.2)
+def test_all_nics_tried_in_vain_with_the_evidence_of_each(node: DrivenNode) -> None:
+    node.starts().finds_nics("eth1", "eth2").is_leased("eth1", 2, router=False).passes(10.2)
     assert told(node) == [
-        "The node is not online: no card offers a way out.",
+        "The node is not online: no NIC offers a way out.",
         "eth0: no carrier; eth1: leased 192.0.2.7/24 from 192.0.2.1, which names no gateway; "
         "eth2: 5 DISCOVERs, no OFFER.",
         "Next try in 1 s, or as soon as a cable is plugged in.",
@@ -61,7 +61,7 @@ def test_all_cards_tried_in_vain_with_the_evidence_of_each(node: DrivenNode) -> 
 def test_later_tries_say_how_many_there_were(node: DrivenNode) -> None:
     node.starts()
     for _ in range(5):
-        node.finds_cards()
+        node.finds_nics()
         due = node.engine.instances["connectivity"].deadline
         assert due is not None
         node.passes((due[0] - node.now).total_seconds() - 0.01)
@@ -70,14 +70,14 @@ def test_later_tries_say_how_many_there_were(node: DrivenNode) -> None:
     assert "(attempt 6), or as soon as a cable is plugged in." in told(node)[-1]
 
 
-def test_a_card_under_test_says_what_it_waits_for(node: DrivenNode) -> None:
-    node.starts().finds_cards("eth2").passes(3)
+def test_a_nic_under_test_says_what_it_waits_for(node: DrivenNode) -> None:
+    node.starts().finds_nics("eth2").passes(3)
     assert "eth2: DISCOVER was broadcast; waiting for a server's OFFER (for 3 s)." in told(node)[1]
     assert told(node)[2] == "The present step ends in 57 s at the latest."
 
 
 def test_a_gateway_that_does_not_answer(node: DrivenNode) -> None:
-    node.starts().finds_cards("eth2").is_leased("eth2", 3)
+    node.starts().finds_nics("eth2").is_leased("eth2", 3)
     node.hears("interface:eth2", "gateway_silent", None, "192.0.3.1 does not answer ARP")
     assert "eth2: 192.0.3.1 does not answer ARP." in told(node)[1]
 
@@ -129,8 +129,8 @@ def test_every_warning_of_an_online_node_follows(node: DrivenNode) -> None:
     ]
 
 
-def test_warnings_that_the_cards_have_told_are_not_repeated_offline(node: DrivenNode) -> None:
-    node.starts().finds_cards().hears("registration", "identity_failed").hears("registration", "start")
+def test_warnings_that_the_nics_have_told_are_not_repeated_offline(node: DrivenNode) -> None:
+    node.starts().finds_nics().hears("registration", "identity_failed").hears("registration", "start")
     node.hears("registration", "identity_failed", None, "the seed has 3 bytes")
     assert [sentence for sentence in told(node) if "[" in sentence] == [
         "registration: the seed has 3 bytes; restore the identity file in the state directory [identity-unusable]."
@@ -138,13 +138,13 @@ def test_warnings_that_the_cards_have_told_are_not_repeated_offline(node: Driven
 
 
 def test_a_node_that_stopped_has_nothing_to_wait_for(node: DrivenNode) -> None:
-    sentences = told(node.starts().finds_cards().writes(running=False))
+    sentences = told(node.starts().finds_nics().writes(running=False))
     assert sentences[0].startswith("The node's process has ended; its networks were left up")
     assert not any("Next try" in sentence for sentence in sentences)
 
 
 def test_a_state_of_another_version_is_told_by_its_name() -> None:
-    assert state_sentence("connectivity", "levitating_card") == "levitating card"
+    assert state_sentence("connectivity", "levitating_nic") == "levitating nic"
     assert state_sentence("tea:pot", "hot") == "hot"
 
 

@@ -126,19 +126,19 @@ def test_a_refusal_is_told_from_a_grid_that_cannot_be_reached(
         assert world.ask(question) == Event(trigger, reason=str(fault))
 
 
-def test_cards_ports_and_uptime_are_published_and_remembered(world: World, grid: Grid) -> None:
+def test_nics_ports_and_uptime_are_published_and_remembered(world: World, grid: Grid) -> None:
     assert world.ask(PublishInventory()) == Event("published")
     assert [name for name, _ in grid.calls] == ["publish_interfaces", "publish_ports", "publish_uptime"]
     assert grid.calls[1][1][1] == (3000,)
 
 
-def test_cards_that_cannot_be_listed_are_published_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nics_that_cannot_be_listed_are_published_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused() -> None:
         raise KernelError("list", "no")
 
     monkeypatch.setattr(module, "inventory", refused)
     answer = world.ask(PublishInventory())
-    assert (answer.trigger, "cards could not be listed" in answer.reason) == ("unreachable", True)
+    assert (answer.trigger, "NICs could not be listed" in answer.reason) == ("unreachable", True)
 
 
 def test_a_poll_asks_from_the_cursor_on(world: World, grid: Grid) -> None:

@@ -19,7 +19,7 @@ from zosfsm.node.kernel_thread import KernelThread
 
 pytestmark = [pytest.mark.anyio]
 
-CARD = LinkChange("eth5", 9, present=True, up=True, carrier=False, mac="02:00:00:00:00:05")
+NIC = LinkChange("eth5", 9, present=True, up=True, carrier=False, mac="02:00:00:00:00:05")
 
 
 class Monitor:
@@ -66,39 +66,39 @@ class World:
 
 @pytest.fixture(autouse=True)
 def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In it eth5 is the only card."""
+    """In it eth5 is the only NIC."""
     monkeypatch.setattr(module, "LinkMonitor", Monitor)
     monkeypatch.setattr(Monitor, "refusals", 0)
-    monkeypatch.setattr(module, "_is_switched_on_card", lambda name: name == "eth5")
+    monkeypatch.setattr(module, "_is_switched_on_nic", lambda name: name == "eth5")
     monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.0)
 
 
 def seen(carrier: bool) -> Event:
-    return Event("seen", LinkSeen(CARD.mac, carrier), reason="carrier" if carrier else "no carrier")
+    return Event("seen", LinkSeen(NIC.mac, carrier), reason="carrier" if carrier else "no carrier")
 
 
-async def test_a_card_is_told_with_its_carrier_and_each_change_of_it() -> None:
+async def test_a_nic_is_told_with_its_carrier_and_each_change_of_it() -> None:
     world = World()
     await world.news.listen()
-    await world.hear(CARD)
-    await world.hear(evolve(CARD, carrier=True))
+    await world.hear(NIC)
+    await world.hear(evolve(NIC, carrier=True))
     assert world.told == [("interface:eth5", seen(False)), ("interface:eth5", seen(True))]
     assert world.news.carrier("eth5") is True
     assert world.changes == 2
 
 
-async def test_a_card_that_changes_while_it_is_looked_at_is_told_as_it_is_now() -> None:
+async def test_a_nic_that_changes_while_it_is_looked_at_is_told_as_it_is_now() -> None:
     world = World()
     await world.news.listen()
-    await world.hear(CARD, evolve(CARD, carrier=True))
+    await world.hear(NIC, evolve(NIC, carrier=True))
     assert world.told[-1] == ("interface:eth5", seen(True))
     assert seen(False) not in [event for _, event in world.told]
 
 
-async def test_a_card_that_goes_while_it_is_looked_at_stays_gone() -> None:
+async def test_a_nic_that_goes_while_it_is_looked_at_stays_gone() -> None:
     world = World()
     await world.news.listen()
-    await world.hear(CARD, evolve(CARD, present=False))
+    await world.hear(NIC, evolve(NIC, present=False))
     assert [event.trigger for _, event in world.told] == ["vanished"]
     assert world.news.carrier("eth5") is None
 
@@ -106,18 +106,18 @@ async def test_a_card_that_goes_while_it_is_looked_at_stays_gone() -> None:
 async def test_a_name_that_passes_to_another_link_while_it_is_looked_at_is_told_once_and_as_the_new_one() -> None:
     world = World()
     await world.news.listen()
-    other = evolve(CARD, index=10, mac="02:00:00:00:00:0a")
-    await world.hear(CARD, evolve(CARD, present=False), other)
+    other = evolve(NIC, index=10, mac="02:00:00:00:00:0a")
+    await world.hear(NIC, evolve(NIC, present=False), other)
     assert [event.trigger for _, event in world.told] == ["vanished", "seen"]
     assert world.told[1][1].data == LinkSeen(other.mac, False)
 
 
-async def test_links_that_are_no_cards_and_our_own_are_nobodys_news() -> None:
+async def test_links_that_are_no_nics_and_our_own_are_nobodys_news() -> None:
     world = World()
     await world.news.listen()
-    await world.hear(*(evolve(CARD, name=name) for name in ("lo", "zos", "br-ndmz", "to-ndmz", "b-x", "l-x", "w-x")))
+    await world.hear(*(evolve(NIC, name=name) for name in ("lo", "zos", "br-ndmz", "to-ndmz", "b-x", "l-x", "w-x")))
     assert world.changes == 0
-    await world.hear(evolve(CARD, name="docker0"))
+    await world.hear(evolve(NIC, name="docker0"))
     assert world.told == []
 
 
@@ -128,9 +128,9 @@ async def test_a_kernel_that_cannot_be_asked_about_a_link_leaves_it_out(
         raise KernelError("look", "no")
 
     world = World()
-    monkeypatch.setattr(module, "_is_switched_on_card", refused)
+    monkeypatch.setattr(module, "_is_switched_on_nic", refused)
     await world.news.listen()
-    await world.hear(CARD)
+    await world.hear(NIC)
     assert world.told == []
 
 
@@ -138,7 +138,7 @@ async def test_a_monitor_that_does_not_start_is_started_again_until_it_does() ->
     Monitor.refusals = 3
     world = World()
     await world.news.listen()
-    await world.hear(CARD)
+    await world.hear(NIC)
     assert world.told == [("interface:eth5", seen(False))]
     world.news.stop()
     assert Monitor.latest.stopped

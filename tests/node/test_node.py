@@ -16,7 +16,7 @@ HANGING = """
 import sys, time
 import zosfsm.node.uplink_edge as edge
 from zosfsm.cli.main import main
-edge.listed_cards = lambda: time.sleep(3600)
+edge.listed_nics = lambda: time.sleep(3600)
 sys.exit(main(["run", *sys.argv[1:]]))
 """
 
@@ -24,13 +24,13 @@ FAULTY_EDGE = """
 import sys
 import zosfsm.node.uplink_edge as edge
 from zosfsm.cli.main import main
-listed_cards, times = edge.listed_cards, []
+listed_nics, times = edge.listed_nics, []
 def faulty():
     times.append(1)
     if len(times) == 1:
         raise RuntimeError("a fault of ours")
-    return listed_cards()
-edge.listed_cards = faulty
+    return listed_nics()
+edge.listed_nics = faulty
 sys.exit(main(["run", *sys.argv[1:]]))
 """
 
@@ -87,7 +87,7 @@ def test_a_node_that_is_started_again_takes_up_its_uplink_and_asks_for_its_addre
     wire.stop_node()
 
 
-def test_teardown_leaves_nothing_and_gives_the_card_back_switched_off_as_it_was(wire: Wire) -> None:
+def test_teardown_leaves_nothing_and_gives_the_nic_back_switched_off_as_it_was(wire: Wire) -> None:
     before = wire.machine.shell("ip -o link show | cut -d' ' -f2-5")
     wire.start_node()
     wire.until_registered()
@@ -153,7 +153,7 @@ def test_a_dhcp_server_that_is_away_at_the_start_is_found_once_it_is_back(bare_w
     bare_wire.stop_node()
 
 
-def test_a_card_that_is_plugged_in_is_switched_on_and_one_that_is_taken_out_is_absent(wire: Wire) -> None:
+def test_a_nic_that_is_plugged_in_is_switched_on_and_one_that_is_taken_out_is_absent(wire: Wire) -> None:
     wire.start_node()
     wire.until_registered()
     wire.machine.shell(f"ip link add eth5 type veth peer name other5 netns {wire.internet.pid}")

@@ -1,4 +1,4 @@
-"""What the status says of cards, the uplink, resources, and what it warns of."""
+"""What the status says of NICs, the uplink, resources, and what it warns of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.node.driven_node import MACHINES, NETWORK_ID, DrivenNode
 from zosfsm.fsm.definition import Kind
-from zosfsm.lifecycles.connectivity import CardsListed
+from zosfsm.lifecycles.connectivity import NicsListed
 from zosfsm.lifecycles.lease import Conflict, LeaseLost
 from zosfsm.node.warning_codes import BY_STATE, CODES
 
@@ -32,13 +32,13 @@ def test_every_failure_state_has_a_code_and_every_code_is_documented() -> None:
     assert all(code.meaning.endswith(".") for code in CODES.values())
 
 
-def test_each_card_says_what_became_of_it(node: DrivenNode) -> None:
-    cards = {card["name"]: card for card in node.comes_online().document["interfaces"]}
-    assert list(cards) == ["eth0", "eth1", "eth2"]
-    assert (cards["eth0"]["state"], cards["eth0"]["carrier"]) == ("no_carrier", False)
-    assert cards["eth1"]["state"] == "no_gateway"
-    assert cards["eth1"]["reason"] == "leased 192.0.2.7/24 from 192.0.2.1, which names no gateway"
-    assert cards["eth2"] == {
+def test_each_nic_says_what_became_of_it(node: DrivenNode) -> None:
+    nics = {nic["name"]: nic for nic in node.comes_online().document["interfaces"]}
+    assert list(nics) == ["eth0", "eth1", "eth2"]
+    assert (nics["eth0"]["state"], nics["eth0"]["carrier"]) == ("no_carrier", False)
+    assert nics["eth1"]["state"] == "no_gateway"
+    assert nics["eth1"]["reason"] == "leased 192.0.2.7/24 from 192.0.2.1, which names no gateway"
+    assert nics["eth2"] == {
         "name": "eth2",
         "mac": "02:00:00:00:00:02",
         "state": "selected",
@@ -50,8 +50,8 @@ def test_each_card_says_what_became_of_it(node: DrivenNode) -> None:
     }
 
 
-def test_there_is_no_uplink_before_the_card_is_in_the_bridge(node: DrivenNode) -> None:
-    node.starts().finds_cards("eth2").is_leased("eth2", 3)
+def test_there_is_no_uplink_before_the_nic_is_in_the_bridge(node: DrivenNode) -> None:
+    node.starts().finds_nics("eth2").is_leased("eth2", 3)
     assert node.document["uplink"] is None
 
 
@@ -109,39 +109,39 @@ def test_a_resource_that_failed_says_which_step_and_why(node: DrivenNode) -> Non
     assert "resource-failed" in node.codes()
 
 
-def test_a_machine_without_a_card_is_warned_of(node: DrivenNode) -> None:
-    node.starts().hears("connectivity", "cards_listed", CardsListed(()))
+def test_a_machine_without_a_nic_is_warned_of(node: DrivenNode) -> None:
+    node.starts().hears("connectivity", "nics_listed", NicsListed(()))
     assert node.document["warnings"] == [
         {
-            "code": "no-card",
-            "sentence": "the machine has no network card; put one in, or load its driver",
+            "code": "no-nic",
+            "sentence": "the machine has no NIC; put one in, or load its driver",
             "machine": "connectivity",
             "since": "2024-05-01T12:00:00.070Z",
         }
     ]
 
 
-def test_cards_without_carrier_are_warned_of_together(node: DrivenNode) -> None:
-    node.starts().finds_cards()
+def test_nics_without_carrier_are_warned_of_together(node: DrivenNode) -> None:
+    node.starts().finds_nics()
     assert node.codes() == ["no-carrier"]
     assert node.document["warnings"][0]["sentence"] == (
         "eth0: no carrier; eth1: no carrier; eth2: no carrier; plug a cable into one of them"
     )
 
 
-def test_cards_that_lead_nowhere_are_warned_of_one_by_one_and_together(node: DrivenNode) -> None:
-    node.starts().finds_cards("eth1", "eth2").is_leased("eth1", 2, router=False).passes(10.2)
+def test_nics_that_lead_nowhere_are_warned_of_one_by_one_and_together(node: DrivenNode) -> None:
+    node.starts().finds_nics("eth1", "eth2").is_leased("eth1", 2, router=False).passes(10.2)
     assert node.codes() == ["no-uplink", "no-gateway", "no-lease"]
 
 
-def test_a_kernel_that_does_not_list_its_cards_is_not_taken_for_one_without(node: DrivenNode) -> None:
+def test_a_kernel_that_does_not_list_its_nics_is_not_taken_for_one_without(node: DrivenNode) -> None:
     node.starts().hears("connectivity", "listing_failed", None, "netlink: Operation not permitted")
     assert node.codes() == ["no-uplink"]
     assert "Operation not permitted" in node.document["warnings"][0]["sentence"]
 
 
 def test_an_address_that_somebody_else_has_is_warned_of(node: DrivenNode) -> None:
-    node.starts().finds_cards("eth2").is_granted("eth2", 3)
+    node.starts().finds_nics("eth2").is_granted("eth2", 3)
     node.hears("lease:eth2", "address_taken", Conflict("02:00:00:00:00:66"), "02:00:00:00:00:66 has 192.0.3.7")
     assert node.codes() == ["address-conflict"]
     assert node.document["warnings"][0]["sentence"] == (
@@ -187,4 +187,4 @@ def test_what_was_wrong_with_the_configuration_is_warned_of(tmp_path: Path) -> N
 
 
 def test_a_node_that_has_what_it_needs_warns_of_nothing(node: DrivenNode) -> None:
-    assert node.starts().finds_cards("eth2").codes() == []
+    assert node.starts().finds_nics("eth2").codes() == []

@@ -162,7 +162,7 @@ def test_a_directory_that_vanished_is_made_again(node: DrivenNode) -> None:
     for path in node.path.parent.iterdir():
         path.unlink()
     node.path.parent.rmdir()
-    node.finds_cards()
+    node.finds_nics()
     assert node.document["machines"]["connectivity"]["state"] == "waiting"
     assert node.path.parent.stat().st_mode & 0o777 == 0o755
 

@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from tests.node.driven_node import NETWORK_ID, DrivenNode
-from zosfsm.lifecycles.connectivity import CardsListed
+from zosfsm.lifecycles.connectivity import NicsListed
 from zosfsm.node.status import Fault
 from zosfsm.node.status_schema import SCHEMA
 
@@ -20,9 +20,9 @@ VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FOR
 LIVES: dict[str, Callable[[DrivenNode], DrivenNode]] = {
     "nothing yet": lambda node: node.writes(),
     "started": lambda node: node.starts(),
-    "no card": lambda node: node.starts().hears("connectivity", "cards_listed", CardsListed(())),
-    "no carrier": lambda node: node.starts().finds_cards(),
-    "no way out": lambda node: node.starts().finds_cards("eth1").is_leased("eth1", 2, router=False).passes(30),
+    "no NIC": lambda node: node.starts().hears("connectivity", "nics_listed", NicsListed(())),
+    "no carrier": lambda node: node.starts().finds_nics(),
+    "no way out": lambda node: node.starts().finds_nics("eth1").is_leased("eth1", 2, router=False).passes(30),
     "online": lambda node: node.comes_online(),
     "degraded": lambda node: node.finds_an_uplink().hears("connectivity", "internet_silent", None, "silence"),
     "a build under way": lambda node: node.comes_online().is_asked_for_a_network(),

@@ -1,4 +1,4 @@
-"""Cards, the bridge and the firewall in a machine of the test's own: put together, looked at, and given back."""
+"""NICs, the bridge and the firewall in a machine of the test's own: put together, looked at, and given back."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.links import Link
 from zosfsm.lifecycles.connectivity import (
     AttachUplink,
-    Card,
-    CardsListed,
     DetachUplink,
     InspectUplink,
-    ListCards,
+    ListNics,
+    Nic,
+    NicsListed,
     RemoveUplink,
     Uplink,
 )
@@ -30,7 +30,7 @@ from zosfsm.lifecycles.lease_terms import Lease, Route
 from zosfsm.node import lease_installation
 from zosfsm.node import uplink_edge as module
 from zosfsm.node.kernel_thread import KernelThread
-from zosfsm.node.uplink_edge import UplinkEdge, is_card
+from zosfsm.node.uplink_edge import UplinkEdge, is_nic
 
 kernel = pytest.mark.kernel
 ROUTER = IPv4Address("203.0.113.1")
@@ -78,10 +78,10 @@ def routes(machine: SeparateHost, link: str) -> set[str]:
 
 
 @kernel
-def test_all_cards_are_listed_and_switched_on_and_those_that_were_off_are_named(machine: SeparateHost) -> None:
-    event = machine.run(carry_out, ListCards())
-    assert isinstance(event.data, CardsListed)
-    assert [(card.name, card.carrier, card.in_bridge) for card in event.data.cards] == [
+def test_all_nics_are_listed_and_switched_on_and_those_that_were_off_are_named(machine: SeparateHost) -> None:
+    event = machine.run(carry_out, ListNics())
+    assert isinstance(event.data, NicsListed)
+    assert [(nic.name, nic.carrier, nic.in_bridge) for nic in event.data.nics] == [
         ("eth0", False, False),
         ("eth1", True, False),
     ]
@@ -91,7 +91,7 @@ def test_all_cards_are_listed_and_switched_on_and_those_that_were_off_are_named(
 
 
 @kernel
-def test_an_attached_card_carries_its_address_on_the_bridge_with_its_own_mac_behind_the_firewall(
+def test_an_attached_nic_carries_its_address_on_the_bridge_with_its_own_mac_behind_the_firewall(
     machine: SeparateHost,
 ) -> None:
     wanted = uplink(machine)
@@ -104,8 +104,8 @@ def test_an_attached_card_carries_its_address_on_the_bridge_with_its_own_mac_beh
         "203.0.113.0/24 proto kernel scope link src 203.0.113.7",
     }
     assert "203.0.113" not in machine.shell("ip address show dev eth1")
-    listed = machine.run(carry_out, ListCards())
-    assert Card("eth1", wanted.mac, True, in_bridge=True) in listed.data.cards
+    listed = machine.run(carry_out, ListNics())
+    assert Nic("eth1", wanted.mac, True, in_bridge=True) in listed.data.nics
     assert "table inet zosfsm" in machine.shell("nft list tables")
     machine.shell("ping -c1 -W5 203.0.113.1")
 
@@ -115,7 +115,7 @@ def test_an_attached_card_carries_its_address_on_the_bridge_with_its_own_mac_beh
     ("damage", "reason"),
     [
         ("ip link del zos", "there is no bridge zos"),
-        ("ip link del eth1", "there is no card eth1"),
+        ("ip link del eth1", "there is no NIC eth1"),
         ("ip link set eth1 nomaster", "eth1 is not in the bridge zos"),
         ("ip link set eth1 down", "eth1 has no carrier"),
         ("ip address flush dev zos", "zos does not have 203.0.113.7/24"),
@@ -139,7 +139,7 @@ def test_a_firewall_that_somebody_removed_is_put_back_without_leaving_the_uplink
 
 
 @kernel
-def test_a_detached_card_is_free_and_the_bridge_has_no_address(machine: SeparateHost) -> None:
+def test_a_detached_nic_is_free_and_the_bridge_has_no_address(machine: SeparateHost) -> None:
     machine.run(carry_out, AttachUplink("zos", uplink(machine)))
     for _ in range(2):
         assert machine.run(carry_out, DetachUplink("zos")) == Event("detached")
@@ -148,10 +148,10 @@ def test_a_detached_card_is_free_and_the_bridge_has_no_address(machine: Separate
 
 
 @kernel
-def test_after_removal_cards_and_the_engineers_links_are_as_they_were_found(machine: SeparateHost) -> None:
+def test_after_removal_nics_and_the_engineers_links_are_as_they_were_found(machine: SeparateHost) -> None:
     machine.shell("nft add table inet engineer")
     before = machine.shell("ip -o link show | cut -d' ' -f2-5; ip -4 -o address show")
-    listed = machine.run(carry_out, ListCards())
+    listed = machine.run(carry_out, ListNics())
     machine.run(carry_out, AttachUplink("zos", uplink(machine)))
     for _ in range(2):
         assert machine.run(carry_out, RemoveUplink("zos", listed.data.switched_on)) == Event("removed")
@@ -160,12 +160,12 @@ def test_after_removal_cards_and_the_engineers_links_are_as_they_were_found(mach
 
 
 @kernel
-def test_removal_of_what_was_never_there_with_a_card_that_was_taken_out_succeeds(machine: SeparateHost) -> None:
+def test_removal_of_what_was_never_there_with_a_nic_that_was_taken_out_succeeds(machine: SeparateHost) -> None:
     assert machine.run(carry_out, RemoveUplink("zos", ("eth7",))) == Event("removed")
 
 
 @kernel
-def test_a_card_that_was_taken_out_cannot_be_attached_and_the_reason_is_told(machine: SeparateHost) -> None:
+def test_a_nic_that_was_taken_out_cannot_be_attached_and_the_reason_is_told(machine: SeparateHost) -> None:
     event = machine.run(carry_out, AttachUplink("zos", Uplink("eth7", "02:00:00:00:00:07", LEASE)))
     assert (event.trigger, "eth7" in event.reason) == ("attach_failed", True)
 
@@ -234,25 +234,25 @@ def test_a_gateway_outside_of_the_subnet_is_reached_over_the_link(machine: Separ
         ("tap0", "tun", None, False),
     ],
 )
-def test_a_card_is_a_nic_that_nobody_else_uses(name: str, kind: str, master: int | None, expected: bool) -> None:
+def test_a_nic_is_a_nic_that_nobody_else_uses(name: str, kind: str, master: int | None, expected: bool) -> None:
     link = Link(2, name, kind, "02:00:00:00:00:01", up=True, carrier=True, master=master, mtu=1500)
-    assert is_card(link, bridge_index=4) is expected
+    assert is_nic(link, bridge_index=4) is expected
 
 
 def test_a_list_that_the_kernels_news_have_overtaken_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     heard = {"eth1": True}
-    lists = [CardsListed((Card("eth1", "", False),), ("eth1",)), CardsListed((Card("eth1", "", True),))]
-    monkeypatch.setattr(module, "listed_cards", lambda: lists.pop(0))
+    lists = [NicsListed((Nic("eth1", "", False),), ("eth1",)), NicsListed((Nic("eth1", "", True),))]
+    monkeypatch.setattr(module, "listed_nics", lambda: lists.pop(0))
 
     async def answer() -> Event | None:
         edge = UplinkEdge(KernelThread(), heard.get)
-        return await edge.handlers[ListCards](Emission("connectivity", 1, ListCards()))
+        return await edge.handlers[ListNics](Emission("connectivity", 1, ListNics()))
 
     event = asyncio.run(answer())
-    assert event == Event("cards_listed", CardsListed((Card("eth1", "", True),), ("eth1",)))
+    assert event == Event("nics_listed", NicsListed((Nic("eth1", "", True),), ("eth1",)))
 
 
-def test_a_card_that_refuses_to_be_switched_on_does_not_keep_the_others_from_it(
+def test_a_nic_that_refuses_to_be_switched_on_does_not_keep_the_others_from_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Refusing:
@@ -260,7 +260,7 @@ def test_a_card_that_refuses_to_be_switched_on_does_not_keep_the_others_from_it(
             raise KernelError(f"switch {name} on", "no such firmware")
 
     assert not module.switch_on(Refusing(), "eth0")  # type: ignore[arg-type]
-    assert "a card cannot be switched on" in caplog.text
+    assert "a NIC cannot be switched on" in caplog.text
 
 
 def test_every_effect_says_how_it_fails() -> None:

@@ -1,7 +1,7 @@
-"""One node's machine and the network behind its cards, for tests: a DHCP server, a gateway and a grid database.
+"""One node's machine and the network behind its NICs, for tests: a DHCP server, a gateway and a grid database.
 
 Machine and network are hosts of their own (network and mount namespaces); with them goes everything that ran there.
-`eth0` has no cable; `eth1` leads to the internet. All cards are off at first.
+`eth0` has no cable; `eth1` leads to the internet. All NICs are off at first.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Wire:
         self.run_directory = directory / "run"
 
     def lay(self) -> None:
-        """The cards and the addresses; nothing is served yet."""
+        """The NICs and the addresses; nothing is served yet."""
         near, far = self.machine.pid, self.internet.pid
         self.machine.shell("ip link set lo up")
         self.internet.shell("ip link set lo up")
@@ -144,7 +144,7 @@ class Wire:
         return self.machine.shell("cat /sys/class/net/eth1/address").strip()
 
     def dhcp_log(self, kind: str) -> int:
-        """How many packets of that kind (`DHCPDISCOVER`) the server has seen from the card's MAC."""
+        """How many packets of that kind (`DHCPDISCOVER`) the server has seen from the NIC's MAC."""
         lines = (self.directory / "dhcp.log").read_text(errors="replace").splitlines()
         return sum(f"{kind}(" in line and self.mac() in line for line in lines)
 

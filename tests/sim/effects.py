@@ -14,7 +14,7 @@ from tests.sim.grid import NODE
 from tests.sim.network import Bridge, Network
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
-from zosfsm.lifecycles.connectivity import Card, CardsListed, CheckInternet
+from zosfsm.lifecycles.connectivity import CheckInternet, Nic, NicsListed
 from zosfsm.lifecycles.delivery import Delivered, DeliverOutcomes
 from zosfsm.lifecycles.dmz import DmzBuilt
 from zosfsm.lifecycles.interface import GatewayFound, ProveGateway
@@ -35,7 +35,7 @@ POLL_LOOKS = timedelta(seconds=1)
 ON_THE_WIRE = timedelta(milliseconds=10)
 DMZ_MAC = "02:00:00:00:0d:02"
 FAILURES: Mapping[str, str] = {
-    "ListCards": "listing_failed",
+    "ListNics": "listing_failed",
     "InspectUplink": "uplink_gone",
     "AttachUplink": "attach_failed",
     "DetachUplink": "detach_failed",
@@ -93,15 +93,15 @@ class Outside:
             return Event("socket_failed", SocketFailed("simulated"), "simulated")
         return Event(FAILURES[name], reason="simulated") if name in FAILURES else None
 
-    def lose_card(self, name: str) -> None:
-        """A card that is taken out is in no bridge."""
-        if self.bridge.card == name:
-            self.bridge.card = ""
+    def lose_nic(self, name: str) -> None:
+        """A NIC that is taken out is in no bridge."""
+        if self.bridge.nic == name:
+            self.bridge.nic = ""
 
     def uplink_network(self) -> Network | None:
         """The network that the bridge leads to."""
-        card = self._world.cards.get(self.bridge.card)
-        return card.network if card and card.carrier else None
+        nic = self._world.nics.get(self.bridge.nic)
+        return nic.network if nic and nic.carrier else None
 
     def reaches_the_grid(self) -> bool:
         """Is there a way from the bridge to a grid that answers?"""
@@ -115,37 +115,37 @@ class Outside:
         network, address = self.uplink_network(), self.bridge.dmz_address
         return bool(self.bridge.dmz and network and address and address.ip in network.prefix and network.leads_out)
 
-    # Cards and the bridge
+    # NICs and the bridge
 
-    def _list_cards(self, _machine: str, _effect: Any) -> Answer:
-        cards = [card for card in self._world.cards.values() if card.present]
+    def _list_nics(self, _machine: str, _effect: Any) -> Answer:
+        nics = [nic for nic in self._world.nics.values() if nic.present]
         return Event(
-            "cards_listed",
-            CardsListed(tuple(Card(one.name, one.mac, one.carrier, one.name == self.bridge.card) for one in cards)),
+            "nics_listed",
+            NicsListed(tuple(Nic(one.name, one.mac, one.carrier, one.name == self.bridge.nic) for one in nics)),
         )
 
     def _inspect_uplink(self, _machine: str, effect: Any) -> Answer:
-        uplink, card = effect.uplink, self._world.cards.get(effect.uplink.link)
-        if self.bridge.card != uplink.link or card is None or not card.carrier:
+        uplink, nic = effect.uplink, self._world.nics.get(effect.uplink.link)
+        if self.bridge.nic != uplink.link or nic is None or not nic.carrier:
             return Event("uplink_gone", reason=f"{uplink.link} is not in the bridge, or has no carrier")
         if self.bridge.address != uplink.lease.address:
             return Event("uplink_gone", reason="the bridge has another address")
         return Event("uplink_intact")
 
     def _attach_uplink(self, _machine: str, effect: Any) -> Answer:
-        card = self._world.cards[effect.uplink.link]
-        if not card.present:
-            return Event("attach_failed", reason=f"{card.name} is not there")
-        self.bridge.exists, self.bridge.card = True, card.name
+        nic = self._world.nics[effect.uplink.link]
+        if not nic.present:
+            return Event("attach_failed", reason=f"{nic.name} is not there")
+        self.bridge.exists, self.bridge.nic = True, nic.name
         self.bridge.address = effect.uplink.lease.address
         return Event("attached")
 
     def _detach_uplink(self, _machine: str, _effect: Any) -> Answer:
-        self.bridge.card, self.bridge.address = "", None
+        self.bridge.nic, self.bridge.address = "", None
         return Event("detached")
 
     def _remove_uplink(self, _machine: str, _effect: Any) -> Answer:
-        self.bridge.exists, self.bridge.card, self.bridge.address = False, "", None
+        self.bridge.exists, self.bridge.nic, self.bridge.address = False, "", None
         return Event("removed")
 
     def _prove_gateway(self, _machine: str, effect: Any) -> Answer:
@@ -221,9 +221,9 @@ class Outside:
     def _network_behind(self, link: str) -> Network | None:
         if link == "zos" or (link == "public" and self.bridge.dmz):
             return self.uplink_network()
-        card = self._world.cards.get(link)
-        # The bridge takes every packet of its cards: a socket on the card itself hears nothing.
-        return card.network if card and card.carrier and self.bridge.card != link else None
+        nic = self._world.nics.get(link)
+        # The bridge takes every packet of its NICs: a socket on the NIC itself hears nothing.
+        return nic.network if nic and nic.carrier and self.bridge.nic != link else None
 
     # The grid
 

@@ -1,4 +1,4 @@
-"""Wires, DHCP servers and cards of the simulated world, as plain data. Knows nothing of machines or effects."""
+"""Wires, DHCP servers and NICs of the simulated world, as plain data. Knows nothing of machines or effects."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Network:
 
 
 @define(eq=False)
-class SimCard:
-    """A network card; `network` None: no cable, or nothing at its other end."""
+class SimNic:
+    """A NIC; `network` None: no cable, or nothing at its other end."""
 
     name: str
     mac: str
@@ -58,7 +58,7 @@ class Bridge:
     """The bridge zos, the DMZ behind it, and their addresses."""
 
     exists: bool = False
-    card: str = ""
+    nic: str = ""
     address: IPv4Interface | None = None
     dmz: bool = False
     dmz_address: IPv4Interface | None = None

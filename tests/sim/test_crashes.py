@@ -9,7 +9,7 @@ import pytest
 
 from tests.sim.convergence import unsettled
 from tests.sim.test_networks import Faults
-from tests.sim.world import Fault, World, card, lan
+from tests.sim.world import Fault, World, lan, nic
 from zosfsm.fsm.definition import Kind
 from zosfsm.fsm.engine import Emission
 from zosfsm.lifecycles.catalogue import catalogue
@@ -77,7 +77,7 @@ def story(world: World, faults: Faults, trouble: tuple[str, ...]) -> Iterator[No
 def killed_at(moment: int, trouble: tuple[str, ...]) -> World | None:
     """The world at the so-manieth stop of the story; None where the story is over before."""
     faults = Faults()
-    world = World([card(0, lan(1))], faults)
+    world = World([nic(0, lan(1))], faults)
     for index, _ in enumerate(story(world, faults, trouble)):
         if index == moment:
             faults.failing.clear()
@@ -90,7 +90,7 @@ def all_is_well(world: World) -> None:
     world.fault = lambda _emission: None
     world.grid.answers = world.grid.accepts = True
     world.outside.farm = 1
-    if not world.cards["eth0"].carrier:
+    if not world.nics["eth0"].carrier:
         world.plug("eth0", lan(1))
 
 
@@ -119,7 +119,7 @@ def test_a_teardown_at_any_moment_leaves_nothing(trouble: tuple[str, ...]) -> No
             world.crash()
         world.tear_down()
         bridge, left = world.outside.bridge, [*world.outside.networks, *world.engine.instances]
-        assert not (bridge.exists or bridge.card or bridge.dmz or bridge.dmz_address), world.story(15)
+        assert not (bridge.exists or bridge.nic or bridge.dmz or bridge.dmz_address), world.story(15)
         assert [name for name in left if not name.startswith(("interface:", "lease:"))] == [], world.story(15)
         moment += STRIDE
 
@@ -146,7 +146,7 @@ class KillIn(Faults):
 def test_a_start_is_heard_in_every_stored_state_and_leads_back_to_work(machine: str, state: str) -> None:
     for trouble in TROUBLES:
         killer = KillIn(machine, state)
-        killer.world = world = World([card(0, lan(1))], killer)
+        killer.world = world = World([nic(0, lan(1))], killer)
         try:
             for _ in story(world, killer, trouble):
                 pass

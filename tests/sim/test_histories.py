@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.sim.convergence import unsettled
 from tests.sim.network import Network
-from tests.sim.world import Fault, World, card, lan
+from tests.sim.world import Fault, World, lan, nic
 from zosfsm.fsm.engine import Emission
 from zosfsm.lifecycles.lease_effects import Withdraw
 
@@ -28,13 +28,13 @@ def _waits(seconds: float) -> Deed:
 
 
 def _plugs(world: World, networks: list[Network], source: random.Random) -> None:
-    one = source.choice(list(world.cards.values()))
+    one = source.choice(list(world.nics.values()))
     if one.present:
         world.plug(one.name, source.choice([None, None, *networks]))
 
 
 def _takes_out_or_puts_in(world: World, _networks: list[Network], source: random.Random) -> None:
-    one = source.choice(list(world.cards.values()))
+    one = source.choice(list(world.nics.values()))
     (world.take_out if one.present else world.put_in)(one.name)
 
 
@@ -76,7 +76,7 @@ DEEDS: dict[str, Deed] = {
     "waits half a minute": _waits(30),
     "waits an hour": _waits(3600),
     "plugs a cable": _plugs,
-    "takes a card out or puts it in": _takes_out_or_puts_in,
+    "takes a NIC out or puts it in": _takes_out_or_puts_in,
     "breaks or mends a network": _breaks_a_network,
     "forgets leases": _forgets_leases,
     "breaks or mends the grid": _breaks_the_grid,
@@ -118,7 +118,7 @@ def faulty(source: random.Random, share: float) -> Callable[[Emission], Fault | 
 def test_a_node_recovers_from_any_history(seed: int, share: float, deeds: list[str]) -> None:
     source = random.Random(seed)
     networks = [lan(1), lan(2, has_router=False), lan(3, lease_seconds=300)]
-    world = World([card(0), card(1, networks[1]), card(2, networks[0])], faulty(source, share))
+    world = World([nic(0), nic(1, networks[1]), nic(2, networks[0])], faulty(source, share))
     world.start()
     for deed in deeds:
         DEEDS[deed](world, networks, source)
@@ -135,7 +135,7 @@ def test_every_reservation_comes_to_its_end_whatever_users_do_meanwhile(
     seed: int, share: float, deeds: list[str]
 ) -> None:
     source = random.Random(seed)
-    world = World([card(0, lan(1))])
+    world = World([nic(0, lan(1))])
     world.resource_latency = timedelta(seconds=source.choice((0.02, 1, 4)))
     world.start()
     world.wait(5)
@@ -165,8 +165,8 @@ def all_is_well(world: World, networks: list[Network]) -> None:
         network.gateway_answers = network.has_internet = network.has_dhcp = True
     if networks:
         networks[0].has_router = True
-    for one in world.cards.values():
+    for one in world.nics.values():
         if not one.present:
             world.put_in(one.name)
-    if networks and not any(one.network is networks[0] for one in world.cards.values()):
+    if networks and not any(one.network is networks[0] for one in world.nics.values()):
         world.plug("eth2", networks[0])

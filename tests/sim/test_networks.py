@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from tests.sim.convergence import unsettled
 from tests.sim.grid import Reservation
-from tests.sim.world import Fault, World, card, lan
+from tests.sim.world import Fault, World, lan, nic
 from zosfsm.fsm.engine import Emission
 from zosfsm.lifecycles.delivery import DeliverOutcomes, Fate
 
@@ -32,7 +32,7 @@ class Faults:
 def online() -> tuple[World, Faults]:
     """A node that is registered and polls; what its users' networks need takes a second a step."""
     faults = Faults()
-    world = World([card(0, lan(1))], faults)
+    world = World([nic(0, lan(1))], faults)
     world.start()
     world.wait(30)
     assert unsettled(world) == []
@@ -358,7 +358,7 @@ def test_a_deletion_that_the_grid_repeats_is_answered_once() -> None:
 
 
 def test_a_node_that_the_grid_refuses_takes_no_work_until_it_is_accepted() -> None:
-    world = World([card(0, lan(1))])
+    world = World([nic(0, lan(1))])
     world.grid.accepts = False
     world.start()
     first = world.grid.reserve("net1", world.now)

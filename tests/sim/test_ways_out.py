@@ -9,7 +9,7 @@ import pytest
 
 from tests.sim.convergence import unsettled
 from tests.sim.network import Network
-from tests.sim.world import Fault, World, card, lan
+from tests.sim.world import Fault, World, lan, nic
 from zosfsm.fsm.engine import Emission
 from zosfsm.lifecycles.connectivity import AttachUplink, CheckInternet
 from zosfsm.lifecycles.lease_effects import SendDiscover
@@ -18,23 +18,23 @@ FEW_SECONDS = 5
 
 
 def booted(*networks: Network | None) -> World:
-    """A node that had all the time it needs; its cards are plugged into these."""
-    world = World([card(number, network) for number, network in enumerate(networks)])
+    """A node that had all the time it needs; its NICs are plugged into these."""
+    world = World([nic(number, network) for number, network in enumerate(networks)])
     world.start()
     world.wait(FEW_SECONDS)
     return world
 
 
-def test_of_three_cards_the_one_that_leads_out_carries_the_node() -> None:
+def test_of_three_nics_the_one_that_leads_out_carries_the_node() -> None:
     world = booted(None, lan(1, has_router=False), lan(2))
     assert unsettled(world) == []
-    assert world.outside.bridge.card == "eth2"
+    assert world.outside.bridge.nic == "eth2"
     assert world.state("interface:eth0") == "no_carrier"
     assert world.reason("interface:eth1") == "leased 192.0.1.50/24 from 192.0.1.1, which names no gateway"
     assert [move.seconds < 1 for move in world.moves if move.state == "online"] == [True]
 
 
-def test_without_any_carrier_the_node_waits_and_says_what_each_card_lacks() -> None:
+def test_without_any_carrier_the_node_waits_and_says_what_each_nic_lacks() -> None:
     world = booted(None, None)
     assert world.state("connectivity") == "waiting"
     world.wait(60)
@@ -44,7 +44,7 @@ def test_without_any_carrier_the_node_waits_and_says_what_each_card_lacks() -> N
     assert unsettled(world) == []
 
 
-def test_where_all_cards_fail_the_node_says_why_for_each_of_them() -> None:
+def test_where_all_nics_fail_the_node_says_why_for_each_of_them() -> None:
     world = booted(None, lan(1, has_router=False), lan(2, gateway_answers=False))
     assert world.state("connectivity") == "waiting"
     assert world.reason("connectivity") == (
@@ -53,7 +53,7 @@ def test_where_all_cards_fail_the_node_says_why_for_each_of_them() -> None:
     )
 
 
-def test_the_only_card_gets_no_gateway_until_dhcp_is_mended() -> None:
+def test_the_only_nic_gets_no_gateway_until_dhcp_is_mended() -> None:
     network = lan(1, has_router=False)
     world = booted(network)
     world.wait(600)
@@ -121,12 +121,12 @@ def test_a_short_outage_leaves_the_dmz_alone() -> None:
     assert world.path("dmz").count("building") == 1
 
 
-def test_a_cable_that_is_pulled_while_the_card_goes_into_the_bridge_is_noticed() -> None:
+def test_a_cable_that_is_pulled_while_the_nic_goes_into_the_bridge_is_noticed() -> None:
     network = lan(1)
-    world = World([card(0, network)])
+    world = World([nic(0, network)])
 
     def pull(emission: Emission) -> None:
-        if isinstance(emission.effect, AttachUplink) and world.cards["eth0"].carrier:
+        if isinstance(emission.effect, AttachUplink) and world.nics["eth0"].carrier:
             world.plug("eth0", None)
 
     world.fault = pull
@@ -139,34 +139,34 @@ def test_a_cable_that_is_pulled_while_the_card_goes_into_the_bridge_is_noticed()
     assert unsettled(world) == []
 
 
-def test_a_card_that_is_taken_out_and_put_in_again_carries_the_node_again() -> None:
+def test_a_nic_that_is_taken_out_and_put_in_again_carries_the_node_again() -> None:
     world = booted(lan(1))
     world.take_out("eth0")
     world.wait(300)
-    assert world.reason("connectivity") == "the machine has no network card"
+    assert world.reason("connectivity") == "the machine has no NIC"
     world.put_in("eth0")
     world.wait(FEW_SECONDS)
     assert unsettled(world) == []
 
 
-def test_the_next_card_takes_over_when_the_uplink_is_taken_out() -> None:
+def test_the_next_nic_takes_over_when_the_uplink_is_taken_out() -> None:
     world = booted(lan(1), lan(2))
     world.take_out("eth0")
     world.wait(FEW_SECONDS)
     assert unsettled(world) == []
-    assert world.outside.bridge.card == "eth1"
+    assert world.outside.bridge.nic == "eth1"
 
 
-def test_of_two_good_cards_the_one_with_internet_carries_the_node() -> None:
+def test_of_two_good_nics_the_one_with_internet_carries_the_node() -> None:
     world = booted(lan(1, has_internet=False), lan(2))
     world.wait(FEW_SECONDS)
     assert unsettled(world) == []
-    assert world.outside.bridge.card == "eth1"
+    assert world.outside.bridge.nic == "eth1"
     assert world.state("interface:eth0") == "rejected"
     assert world.reason("interface:eth0") == "no answer from the grid"
 
 
-def test_two_cards_without_internet_take_turns_with_patience() -> None:
+def test_two_nics_without_internet_take_turns_with_patience() -> None:
     world = booted(lan(1, has_internet=False), lan(2, has_internet=False))
     world.wait(3600)
     first = len(world.moves)
@@ -174,27 +174,27 @@ def test_two_cards_without_internet_take_turns_with_patience() -> None:
     assert {"eth0", "eth1"} <= {move.reason[:4] for move in world.moves[first:] if move.event == "interface_usable"}
     attached = [move for move in world.moves[first:] if move.state == "attaching"]
     assert len(attached) < 3600 / 25
-    world.cards["eth0"].network.has_internet = True  # type: ignore[union-attr]
+    world.nics["eth0"].network.has_internet = True  # type: ignore[union-attr]
     world.wait_for(lambda: unsettled(world) == [], at_most_seconds=300)
 
 
-def test_a_check_that_comes_to_no_end_lets_the_next_card_try() -> None:
-    world = World([card(0, lan(1)), card(1, lan(2))])
+def test_a_check_that_comes_to_no_end_lets_the_next_nic_try() -> None:
+    world = World([nic(0, lan(1)), nic(1, lan(2))])
 
     def hang(emission: Emission) -> Fault | None:
-        hangs = isinstance(emission.effect, CheckInternet) and world.outside.bridge.card == "eth0"
+        hangs = isinstance(emission.effect, CheckInternet) and world.outside.bridge.nic == "eth0"
         return Fault.IGNORED if hangs else None
 
     world.fault = hang
     world.start()
     world.wait(60)
     assert unsettled(world) == []
-    assert world.outside.bridge.card == "eth1"
+    assert world.outside.bridge.nic == "eth1"
 
 
-def test_a_card_left_in_the_bridge_by_a_life_that_nobody_remembers_is_freed_and_used() -> None:
-    world = World([card(0, lan(1))])
-    world.outside.bridge.exists, world.outside.bridge.card = True, "eth0"
+def test_a_nic_left_in_the_bridge_by_a_life_that_nobody_remembers_is_freed_and_used() -> None:
+    world = World([nic(0, lan(1))])
+    world.outside.bridge.exists, world.outside.bridge.nic = True, "eth0"
     world.start()
     world.wait(FEW_SECONDS)
     assert unsettled(world) == []
@@ -218,7 +218,7 @@ def test_a_restart_with_the_cable_out_recovers_when_it_is_back() -> None:
     network = lan(1)
     world = booted(network)
     world.crash()
-    world.cards["eth0"].network = None
+    world.nics["eth0"].network = None
     world.start()
     world.wait(120)
     assert world.state("connectivity") == "waiting"

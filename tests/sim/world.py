@@ -17,7 +17,7 @@ from attrs import define, evolve
 
 from tests.sim.effects import Outside
 from tests.sim.grid import SimGrid
-from tests.sim.network import Network, SimCard
+from tests.sim.network import Network, SimNic
 from zosfsm.fsm.definition import Kind
 from zosfsm.fsm.engine import Emission, Engine
 from zosfsm.fsm.explorer import START
@@ -60,9 +60,9 @@ class Moved:
 class World:
     """`fault` is asked before every effect. Time moves only in `wait`."""
 
-    def __init__(self, cards: Iterable[SimCard] = (), fault: Callable[[Emission], Fault | None] | None = None) -> None:
+    def __init__(self, nics: Iterable[SimNic] = (), fault: Callable[[Emission], Fault | None] | None = None) -> None:
         self.now = START
-        self.cards = {card.name: card for card in cards}
+        self.nics = {nic.name: nic for nic in nics}
         self.grid = SimGrid()
         self.fault = fault or (lambda _emission: None)
         self.resource_latency = LATENCY
@@ -101,8 +101,8 @@ class World:
             self.step(name, Event("start", reason="the node was started"))
         for instance in self.resources():
             self.step(instance.name, Event("start", reason="the node was started again"))
-        for card in list(self.cards.values()):
-            self.at(timedelta(milliseconds=5), lambda card=card: self._news(card))  # type: ignore[misc]
+        for nic in list(self.nics.values()):
+            self.at(timedelta(milliseconds=5), lambda nic=nic: self._news(nic))  # type: ignore[misc]
 
     def crash(self, is_done: Callable[[Emission], bool] = lambda _emission: False) -> None:
         """The process is killed. Of the effects under way, those are done that `is_done` picks."""
@@ -133,19 +133,19 @@ class World:
 
     def plug(self, name: str, network: Network | None) -> None:
         """The cable goes into another network, or out."""
-        self.cards[name].network = network
-        self._news(self.cards[name])
+        self.nics[name].network = network
+        self._news(self.nics[name])
 
     def take_out(self, name: str) -> None:
-        """The card leaves the machine."""
-        self.cards[name].present = False
-        self.outside.lose_card(name)
+        """The NIC leaves the machine."""
+        self.nics[name].present = False
+        self.outside.lose_nic(name)
         self.step(f"interface:{name}", Event("vanished", reason=f"{name} was taken out"))
 
     def put_in(self, name: str) -> None:
-        """The card comes back."""
-        self.cards[name].present = True
-        self._news(self.cards[name])
+        """The NIC comes back."""
+        self.nics[name].present = True
+        self._news(self.nics[name])
 
     def wait(self, seconds: float) -> None:
         """Lets time pass, and everything happen that is due."""
@@ -193,10 +193,10 @@ class World:
     def _next(self) -> datetime | None:
         return self._agenda[0][0] if self._agenda else None
 
-    def _news(self, card: SimCard) -> None:
-        if card.present:
-            reason = "carrier" if card.carrier else "no carrier"
-            self.step(f"interface:{card.name}", Event("seen", LinkSeen(card.mac, card.carrier), reason))
+    def _news(self, nic: SimNic) -> None:
+        if nic.present:
+            reason = "carrier" if nic.carrier else "no carrier"
+            self.step(f"interface:{nic.name}", Event("seen", LinkSeen(nic.mac, nic.carrier), reason))
 
     def _new_engine(self) -> Engine:
         records: list[Record] = []
@@ -255,6 +255,6 @@ def lan(number: int, **facts: object) -> Network:
     return Network(IPv4Network(f"192.0.{number}.0/24"), **facts)  # type: ignore[arg-type]
 
 
-def card(number: int, network: Network | None = None) -> SimCard:
-    """The card eth<number>."""
-    return SimCard(f"eth{number}", f"02:00:00:00:00:0{number}", network)
+def nic(number: int, network: Network | None = None) -> SimNic:
+    """The NIC eth<number>."""
+    return SimNic(f"eth{number}", f"02:00:00:00:00:0{number}", network)

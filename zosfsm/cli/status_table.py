@@ -89,13 +89,13 @@ def _machines(status: Status, now: datetime) -> Block:
 def _interfaces(status: Status) -> Block:
     rows = tuple(
         (
-            card.name,
-            card.mac or "",
-            "carrier" if card.carrier else "no carrier",
-            str(card.address or ""),
-            str(card.gateway or ""),
+            nic.name,
+            nic.mac or "",
+            "carrier" if nic.carrier else "no carrier",
+            str(nic.address or ""),
+            str(nic.gateway or ""),
         )
-        for card in status.interfaces
+        for nic in status.interfaces
     )
     return Block(("interface", "mac", "link", "address", "gateway"), rows)
 

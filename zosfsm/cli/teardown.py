@@ -1,4 +1,4 @@
-"""`zosfsm teardown`: remove all that the node ever made on this machine, and give its card back."""
+"""`zosfsm teardown`: remove all that the node ever made on this machine, and give its NIC back."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def spoken(length: timedelta) -> str:
 
 
 def words(name: str) -> str:
-    """A name as words: `a_card_is_ready` is "a card is ready"."""
+    """A name as words: `a_nic_is_ready` is "a NIC is ready"."""
     return name.replace("_", " ")
 
 

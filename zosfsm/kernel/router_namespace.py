@@ -44,7 +44,7 @@ def router_differences(namespace: str) -> tuple[str, ...]:
 
 def close_to_host(link: str) -> None:
     """Take IPv6 and ARP's answers from a link of the node's own namespace: tenants see nobody there to speak to."""
-    for name, value in _closed(link).items():
+    for name, value in closed_settings(link).items():
         sysctl.write(name, value, None)
 
 
@@ -52,7 +52,7 @@ def closed_differences(link: str) -> tuple[str, ...]:
     """What `close_to_host` would have to change about the link, which must be there; a sentence each."""
     return tuple(
         f"expected {name} to be {value}, found {found}"
-        for name, value in _closed(link).items()
+        for name, value in closed_settings(link).items()
         if (found := sysctl.read(name, None)) != value
     )
 
@@ -82,5 +82,6 @@ def address_differences(links: Links, name: str, wanted: tuple[Interface, ...]) 
     return missing + tuple(f"expected no address {each} on {name}, found it there" for each in stale)
 
 
-def _closed(link: str) -> dict[str, str]:
+def closed_settings(link: str) -> dict[str, str]:
+    """What makes a link of the host silent towards tenants: no IPv6, no answer to ARP."""
     return {f"net/ipv6/conf/{link}/disable_ipv6": "1", f"net/ipv4/conf/{link}/arp_ignore": "8"}

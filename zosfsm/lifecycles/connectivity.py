@@ -1,6 +1,6 @@
 """Which way out the node takes: the guards and actions of states/connectivity.toml. Pure.
 
-The choice is by name among the cards that prove themselves: an address, a gateway that answers, a grid that answers.
+The choice is by name among the NICs that prove themselves: an address, a gateway that answers, a grid that answers.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from zosfsm.fsm.lifecycle import (
 from zosfsm.lifecycles.connectivity_data import (
     AttachUplink,
     Candidate,
-    Card,
-    CardsListed,
     CheckInternet,
     ConnectivityData,
     DetachUplink,
     InspectUplink,
-    ListCards,
+    ListNics,
+    Nic,
+    NicsListed,
     RemoveUplink,
     Standing,
     Uplink,
@@ -45,14 +45,14 @@ __all__ = [
     "BRIDGE",
     "AttachUplink",
     "Candidate",
-    "Card",
-    "CardsListed",
     "CheckInternet",
     "Connectivity",
     "ConnectivityData",
     "DetachUplink",
     "InspectUplink",
-    "ListCards",
+    "ListNics",
+    "Nic",
+    "NicsListed",
     "RemoveUplink",
     "Standing",
     "Uplink",
@@ -77,7 +77,7 @@ class Connectivity(Lifecycle[ConnectivityData]):
         "start": NoneType,
         "uplink_intact": NoneType,
         "uplink_gone": NoneType,
-        "cards_listed": CardsListed,
+        "nics_listed": NicsListed,
         "listing_failed": NoneType,
         "interface_ready": InterfaceReport,
         "interface_usable": InterfaceReport,
@@ -107,29 +107,29 @@ class Connectivity(Lifecycle[ConnectivityData]):
         return yes(f"{uplink.link} carried the node before the restart")
 
     @guard
-    def a_card_has_carrier(self, context: Here, event: Event) -> Verdict:
-        assert isinstance(event.data, CardsListed)
-        cards = event.data.cards
-        if not cards:
-            return no("the machine has no network card")
-        plugged = [card.name for card in cards if card.carrier]
+    def a_nic_has_carrier(self, context: Here, event: Event) -> Verdict:
+        assert isinstance(event.data, NicsListed)
+        nics = event.data.nics
+        if not nics:
+            return no("the machine has no NIC")
+        plugged = [nic.name for nic in nics if nic.carrier]
         if not plugged:
-            return no(f"no carrier on {', '.join(card.name for card in cards)}")
+            return no(f"no carrier on {', '.join(nic.name for nic in nics)}")
         return yes(f"carrier on {', '.join(plugged)}")
 
     @guard
-    def a_card_is_in_the_bridge(self, context: Here, event: Event) -> Verdict:
-        assert isinstance(event.data, CardsListed)
-        left = [card.name for card in event.data.cards if card.in_bridge]
+    def a_nic_is_in_the_bridge(self, context: Here, event: Event) -> Verdict:
+        assert isinstance(event.data, NicsListed)
+        left = [nic.name for nic in event.data.nics if nic.in_bridge]
         if left:
             return yes(f"{', '.join(left)} is in the bridge {BRIDGE} already, where DHCP would not reach it")
-        return no("the bridge holds no card")
+        return no("the bridge holds no NIC")
 
     @guard
-    def is_the_current_card(self, context: Here, event: Event) -> Verdict:
+    def is_the_current_nic(self, context: Here, event: Event) -> Verdict:
         link = _report(event).link
         if link == context.data.current:
-            return yes(f"{link} is the card that the node relies on")
+            return yes(f"{link} is the NIC that the node relies on")
         return no(f"{link} is not in use")
 
     @guard
@@ -149,20 +149,20 @@ class Connectivity(Lifecycle[ConnectivityData]):
         return yes(f"{report.link} has {report.lease.address} and a gateway that answers")
 
     @guard
-    def another_card_is_left(self, context: Here, event: Event) -> Verdict:
+    def another_nic_is_left(self, context: Here, event: Event) -> Verdict:
         return self._ready_besides(context, _report(event).link, _failures(context.data, _report(event)))
 
     @guard
-    def another_card_is_ready(self, context: Here, event: Event) -> Verdict:
+    def another_nic_is_ready(self, context: Here, event: Event) -> Verdict:
         verdict = self._ready_besides(context, context.data.current, context.data.candidates)
         return verdict if verdict.holds else no(event.reason or verdict.reason)
 
     @guard
-    def a_card_is_ready(self, context: Here, event: Event) -> Verdict:
+    def a_nic_is_ready(self, context: Here, event: Event) -> Verdict:
         return self._ready_besides(context, "", context.data.candidates)
 
     @guard
-    def another_card_has_carrier(self, context: Here, event: Event) -> Verdict:
+    def another_nic_has_carrier(self, context: Here, event: Event) -> Verdict:
         others = [
             candidate.name
             for candidate in context.data.candidates
@@ -170,7 +170,7 @@ class Connectivity(Lifecycle[ConnectivityData]):
         ]
         if others:
             return yes(f"carrier on {', '.join(others)}")
-        return no(event.reason or "no other card has carrier")
+        return no(event.reason or "no other NIC has carrier")
 
     @guard
     def silent_for_long(self, context: Here, event: Event) -> Verdict:
@@ -196,8 +196,8 @@ class Connectivity(Lifecycle[ConnectivityData]):
         return context.data.next_check
 
     @action
-    def list_cards(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (ListCards(),))
+    def list_nics(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (ListNics(),))
 
     @action
     def inspect_uplink(self, context: Here, event: Event) -> Next:
@@ -218,18 +218,18 @@ class Connectivity(Lifecycle[ConnectivityData]):
         return Change(evolve(context.data, uplink=None, current="", next_check=None, silences=0))
 
     @action
-    def remember_cards(self, context: Here, event: Event) -> Next:
-        assert isinstance(event.data, CardsListed)
-        cards = sorted(event.data.cards, key=lambda card: card.name)
+    def remember_nics(self, context: Here, event: Event) -> Next:
+        assert isinstance(event.data, NicsListed)
+        nics = sorted(event.data.nics, key=lambda nic: nic.name)
         candidates = tuple(
             Candidate(
-                card.name,
-                Standing.READY if card.carrier else Standing.UNPLUGGED,
-                "carrier" if card.carrier else "no carrier",
+                nic.name,
+                Standing.READY if nic.carrier else Standing.UNPLUGGED,
+                "carrier" if nic.carrier else "no carrier",
             )
-            for card in cards
+            for nic in nics
         )
-        seen = tuple(Tell(f"interface:{card.name}", "seen", LinkSeen(card.mac, card.carrier)) for card in cards)
+        seen = tuple(Tell(f"interface:{nic.name}", "seen", LinkSeen(nic.mac, nic.carrier)) for nic in nics)
         switched_on = tuple(sorted({*context.data.switched_on, *event.data.switched_on}))
         return Change(evolve(context.data, candidates=candidates, switched_on=switched_on), seen)
 
@@ -350,9 +350,9 @@ class Connectivity(Lifecycle[ConnectivityData]):
 
 
 def explained(candidates: tuple[Candidate, ...]) -> str:
-    """Why no card offers a way out, card by card."""
+    """Why no NIC offers a way out, NIC by NIC."""
     if not candidates:
-        return "the machine has no network card"
+        return "the machine has no NIC"
     return "; ".join(f"{candidate.name}: {candidate.reason}" for candidate in candidates)
 
 
@@ -373,7 +373,7 @@ def _standing(data: ConnectivityData, report: InterfaceReport, standing: Standin
 
 
 def _way_out(data: ConnectivityData) -> tuple[Effect, ...]:
-    """What the DMZ must know of the uplink: behind another card or in another network its lease is worth nothing."""
+    """What the DMZ must know of the uplink: behind another NIC or in another network its lease is worth nothing."""
     uplink = data.uplink
     if uplink is None:
         return ()

@@ -12,7 +12,7 @@ from zosfsm.lifecycles.lease_terms import Lease
 
 
 class Standing(Enum):
-    """What is known of a card's chances."""
+    """What is known of a NIC's chances."""
 
     UNPLUGGED = "no carrier"
     READY = "ready"
@@ -20,8 +20,8 @@ class Standing(Enum):
 
 
 @frozen
-class Card:
-    """One network card as the kernel lists it; `in_bridge` where an earlier start has left it in the bridge."""
+class Nic:
+    """One NIC as the kernel lists it; `in_bridge` where an earlier start has left it in the bridge."""
 
     name: str
     mac: str
@@ -30,16 +30,16 @@ class Card:
 
 
 @frozen
-class CardsListed:
-    """All network cards of the machine, switched on; `switched_on` names those that were off before."""
+class NicsListed:
+    """All NICs of the machine, switched on; `switched_on` names those that were off before."""
 
-    cards: tuple[Card, ...]
+    nics: tuple[Nic, ...]
     switched_on: tuple[str, ...] = ()
 
 
 @frozen
 class Candidate:
-    """One card and its chances."""
+    """One NIC and its chances."""
 
     name: str
     standing: Standing
@@ -48,7 +48,7 @@ class Candidate:
 
 @frozen
 class Uplink:
-    """The card that carries the node, and its lease."""
+    """The NIC that carries the node, and its lease."""
 
     link: str
     mac: str
@@ -57,7 +57,7 @@ class Uplink:
 
 @frozen
 class ConnectivityData:
-    """`current` is the card under test or in use; `candidates` are in the order in which they are tried.
+    """`current` is the NIC under test or in use; `candidates` are in the order in which they are tried.
 
     `silences` counts the checks that the grid did not answer while the node was online.
     """
@@ -71,8 +71,8 @@ class ConnectivityData:
 
 
 @frozen
-class ListCards(Effect):
-    """Switch all network cards on and list them; answers cards_listed or listing_failed."""
+class ListNics(Effect):
+    """Switch all NICs on and list them; answers nics_listed or listing_failed."""
 
 
 @frozen
@@ -85,7 +85,7 @@ class InspectUplink(Effect):
 
 @frozen
 class AttachUplink(Effect):
-    """Put the card into the bridge, with its MAC, its address and its route; answers attached or attach_failed."""
+    """Put the NIC into the bridge, with its MAC, its address and its route; answers attached or attach_failed."""
 
     bridge: str
     uplink: Uplink
@@ -93,14 +93,14 @@ class AttachUplink(Effect):
 
 @frozen
 class DetachUplink(Effect):
-    """Take whatever card out of the bridge, and its addresses off it; answers detached or detach_failed."""
+    """Take whatever NIC out of the bridge, and its addresses off it; answers detached or detach_failed."""
 
     bridge: str
 
 
 @frozen
 class RemoveUplink(Effect):
-    """Remove the bridge and switch off the cards that were off; answers removed or removal_failed."""
+    """Remove the bridge and switch off the NICs that were off; answers removed or removal_failed."""
 
     bridge: str
     switch_off: tuple[str, ...]

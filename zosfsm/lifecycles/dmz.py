@@ -24,7 +24,7 @@ class DmzBuilt:
 
 @frozen
 class WayOut:
-    """The uplink behind which the DMZ is: its card, and the farmer's network that the card leads to."""
+    """The uplink behind which the DMZ is: its NIC, and the farmer's network that the NIC leads to."""
 
     link: str
     network: IPv4Network

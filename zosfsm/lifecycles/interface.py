@@ -1,4 +1,4 @@
-"""What one network card decides: the guards and actions of states/interface.toml. Pure."""
+"""What one NIC decides: the guards and actions of states/interface.toml. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zosfsm.lifecycles.lease_terms import Lease
 
 @frozen
 class LinkSeen:
-    """What the kernel says of the card."""
+    """What the kernel says of the NIC."""
 
     mac: str
     carrier: bool
@@ -29,7 +29,7 @@ class GatewayFound:
 
 @frozen
 class Adopted:
-    """The card is in the bridge already, with this lease."""
+    """The NIC is in the bridge already, with this lease."""
 
     bridge: str
     mac: str
@@ -38,7 +38,7 @@ class Adopted:
 
 @frozen
 class Selected:
-    """The card goes into the bridge; `mac` is the bridge's, which is the card's."""
+    """The NIC goes into the bridge; `mac` is the bridge's, which is the NIC's."""
 
     bridge: str
     mac: str
@@ -46,7 +46,7 @@ class Selected:
 
 @frozen
 class InterfaceReport:
-    """What a card tells connectivity."""
+    """What a NIC tells connectivity."""
 
     link: str
     mac: str
@@ -66,7 +66,7 @@ class ProveGateway(Effect):
 
 @frozen
 class InterfaceData:
-    """What a card is known to have."""
+    """What a NIC is known to have."""
 
     link: str
     mac: str = ""
@@ -129,7 +129,7 @@ class Interface(Lifecycle[InterfaceData]):
         return no("the carrier is as it was")
 
     @guard
-    def card_has_carrier(self, context: Here, event: Event) -> Verdict:
+    def nic_has_carrier(self, context: Here, event: Event) -> Verdict:
         if context.data.carrier:
             return yes("carrier")
         return no("no carrier")
@@ -142,12 +142,12 @@ class Interface(Lifecycle[InterfaceData]):
         return no(f"leased {lease.address} from {lease.server}, which names no gateway", address=lease.address)
 
     @action
-    def remember_card(self, context: Here, event: Event) -> Next:
+    def remember_nic(self, context: Here, event: Event) -> Next:
         seen = _seen(event)
         return Change(evolve(context.data, mac=seen.mac, carrier=seen.carrier))
 
     @action
-    def forget_card(self, context: Here, event: Event) -> Next:
+    def forget_nic(self, context: Here, event: Event) -> Next:
         return Change(InterfaceData(context.key))
 
     @action
@@ -226,7 +226,7 @@ class Interface(Lifecycle[InterfaceData]):
 
     @action
     def report_vanished(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (self._to_connectivity(context, "interface_failed", "the card was taken out"),))
+        return Change(context.data, (self._to_connectivity(context, "interface_failed", "the NIC was taken out"),))
 
     @action
     def report_lost(self, context: Here, event: Event) -> Next:
@@ -246,7 +246,7 @@ class Interface(Lifecycle[InterfaceData]):
         if event.trigger == "seen":
             return "no carrier"
         if event.trigger == "vanished":
-            return "the card was taken out"
+            return "the NIC was taken out"
         return event.trigger.replace("_", " ")
 
     def _to_connectivity(self, context: Here, trigger: str, reason: str) -> Tell:

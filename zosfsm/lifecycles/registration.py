@@ -19,7 +19,7 @@ class Identified:
 
 @frozen
 class RegistrationData:
-    """`changed`: cards or ports changed since the publishing under way began."""
+    """`changed`: NICs or ports changed since the publishing under way began."""
 
     node_id: str = ""
     farm_id: int = 0
@@ -39,7 +39,7 @@ class RegisterNode(Effect):
 
 @frozen
 class PublishInventory(Effect):
-    """Publish cards, ports and uptime to the grid; answers published, refused or unreachable."""
+    """Publish NICs, ports and uptime to the grid; answers published, refused or unreachable."""
 
 
 Here = Context[RegistrationData]
@@ -77,7 +77,7 @@ class Registration(Lifecycle[RegistrationData]):
     @guard
     def changed_meanwhile(self, context: Here, event: Event) -> Verdict:
         if context.data.changed:
-            return yes("cards or ports changed meanwhile")
+            return yes("NICs or ports changed meanwhile")
         return no("all that the grid was told still holds")
 
     @action

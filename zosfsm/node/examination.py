@@ -21,7 +21,7 @@ from zosfsm.node.scratch_kernel import tried
 OLDEST_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 16 << 20
 LAB_TOOLS = ("dnsmasq", "ip", "nft", "tcpdump", "nsenter", "unshare")
-CARD_KINDS = ("", "veth")
+NIC_KINDS = ("", "veth")
 
 # linux/capability.h
 CAPABILITIES: Mapping[str, int] = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21}
@@ -65,7 +65,7 @@ def examine(state_directory: Path, run_directory: Path) -> Iterator[Finding]:
     yield _python()
     yield _ok("kernel", f"{platform.system()} {platform.release()} {platform.machine()}")
     yield from _kernel(tried())
-    yield _cards()
+    yield _nics()
     yield _entropy()
     yield _clock()
     yield _directory("state directory", state_directory, "nothing survives a restart, and no identity can be kept")
@@ -139,30 +139,30 @@ def _wireguard(in_kernel: str, tun: str) -> Finding:
     )
 
 
-def _cards() -> Finding:
+def _nics() -> Finding:
     consequence = "the node waits, and goes on as soon as a cable is plugged in"
     try:
         with Links(None) as links:
             bridge = links.find(BRIDGE)
-            cards = [link for link in links.all() if _is_card(link, bridge.index if bridge else None)]
+            nics = [link for link in links.all() if _is_nic(link, bridge.index if bridge else None)]
     except KernelError as error:
-        return Finding("network cards", Grade.MISSING, str(error), "the node cannot see its cards")
-    if not cards:
-        return Finding("network cards", Grade.DEGRADED, "none", "the node waits until there is one")
-    found = ", ".join(f"{card.name} ({_carrier(card)})" for card in cards)
-    if any(card.carrier or not card.up for card in cards):
-        return _ok("network cards", found)
-    return Finding("network cards", Grade.DEGRADED, found, consequence)
+        return Finding("NICs", Grade.MISSING, str(error), "the node cannot see its NICs")
+    if not nics:
+        return Finding("NICs", Grade.DEGRADED, "none", "the node waits until there is one")
+    found = ", ".join(f"{nic.name} ({_carrier(nic)})" for nic in nics)
+    if any(nic.carrier or not nic.up for nic in nics):
+        return _ok("NICs", found)
+    return Finding("NICs", Grade.DEGRADED, found, consequence)
 
 
-def _is_card(link: Link, bridge_index: int | None) -> bool:
-    return link.name != "lo" and link.kind in CARD_KINDS and link.master in (None, bridge_index)
+def _is_nic(link: Link, bridge_index: int | None) -> bool:
+    return link.name != "lo" and link.kind in NIC_KINDS and link.master in (None, bridge_index)
 
 
-def _carrier(card: Link) -> str:
-    if not card.up:
+def _carrier(nic: Link) -> str:
+    if not nic.up:
         return "switched off"
-    return "carrier" if card.carrier else "no carrier"
+    return "carrier" if nic.carrier else "no carrier"
 
 
 def _entropy() -> Finding:

@@ -15,9 +15,9 @@ from zosfsm.fsm.loading import load
 from zosfsm.lifecycles.catalogue import states_directory
 from zosfsm.node.status_entries import InterfaceEntry, MachineEntry, Status, WarningEntry
 
-# What these machines have to say stands in the cards' evidence already.
-TOLD_BY_THE_CARDS = ("connectivity", "interface:", "lease:")
-# The grid knows the node before its cards and ports are published, and while they are published again.
+# What these machines have to say stands in the NICs' evidence already.
+TOLD_BY_THE_NICS = ("connectivity", "interface:", "lease:")
+# The grid knows the node before its NICs and ports are published, and while they are published again.
 REGISTERED = frozenset({"publishing", "registered"})
 NEWS_WAKES = {"waiting": ", or as soon as a cable is plugged in"}
 
@@ -29,7 +29,7 @@ def why(status: Status, now: datetime) -> list[str]:
         return [_sentence_of(warning) for warning in (*ended, *_others(status, ()))]
     if status.online:
         return [*_online(status), *(_sentence_of(warning) for warning in _others(status, ()))]
-    return [*_offline(status, now), *(_sentence_of(warning) for warning in _others(status, TOLD_BY_THE_CARDS))]
+    return [*_offline(status, now), *(_sentence_of(warning) for warning in _others(status, TOLD_BY_THE_NICS))]
 
 
 def state_sentence(machine: str, state: str) -> str:
@@ -99,14 +99,14 @@ def _offline(status: Status, now: datetime) -> Iterator[str]:
         found = found.partition(";")[0]
     yield f"The node is not online: {found}{_because(status, connectivity)}."
     if status.interfaces and connectivity.state not in ("off", "stopping", "stopped"):
-        yield _cards(status, now)
+        yield _nics(status, now)
     if following := _next(connectivity, now):
         yield following
 
 
 def _because(status: Status, connectivity: MachineEntry) -> str:
     if connectivity.state == "waiting" and status.interfaces:
-        # Card by card it is told right after this.
+        # NIC by NIC it is told right after this.
         return ""
     uplink = status.uplink
     through = f" ({uplink.link}, {uplink.address})" if uplink else ""
@@ -114,25 +114,25 @@ def _because(status: Status, connectivity: MachineEntry) -> str:
     return f"{through}: {reason}" if reason else through
 
 
-def _cards(status: Status, now: datetime) -> str:
-    return "; ".join(f"{card.name}: {_card(card, status, now)}" for card in status.interfaces) + "."
+def _nics(status: Status, now: datetime) -> str:
+    return "; ".join(f"{nic.name}: {_nic(nic, status, now)}" for nic in status.interfaces) + "."
 
 
-def _card(card: InterfaceEntry, status: Status, now: datetime) -> str:
-    machine = status.machines.get(f"interface:{card.name}")
-    reason = card.reason.rstrip(".").removeprefix(f"{card.name}: ")
-    if card.state == "no_carrier":
+def _nic(nic: InterfaceEntry, status: Status, now: datetime) -> str:
+    machine = status.machines.get(f"interface:{nic.name}")
+    reason = nic.reason.rstrip(".").removeprefix(f"{nic.name}: ")
+    if nic.state == "no_carrier":
         return "no carrier"
     if machine is not None and machine.kind == Kind.FAILURE.value:
-        return reason or _lower(state_sentence("interface", card.state))
-    told = _lower(state_sentence("interface", card.state))
-    if card.state == "leasing" and (client := status.machines.get(f"lease:{card.name}")) is not None:
+        return reason or _lower(state_sentence("interface", nic.state))
+    told = _lower(state_sentence("interface", nic.state))
+    if nic.state == "leasing" and (client := status.machines.get(f"lease:{nic.name}")) is not None:
         told = (
             f"{_lower(state_sentence('lease', client.state))} (for {in_words(now - machine.since)})"
             if machine
             else told
         )
-    return f"{told} ({card.address})" if card.address else told
+    return f"{told} ({nic.address})" if nic.address else told
 
 
 def _next(connectivity: MachineEntry, now: datetime) -> str:

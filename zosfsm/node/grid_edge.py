@@ -126,7 +126,7 @@ class GridEdge:
         except GridError as error:
             return _failure(error)
         except KernelError as error:
-            return Event("unreachable", reason=f"the cards could not be listed: {error}")
+            return Event("unreachable", reason=f"the NICs could not be listed: {error}")
         self.published = interfaces
         return Event("published")
 

@@ -1,4 +1,4 @@
-"""Which cards the node publishes: a census by NDB, in the grid's form. Asks the kernel; changes nothing."""
+"""Which NICs the node publishes: a census by NDB, in the grid's form. Asks the kernel; changes nothing."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from zosfsm.grid.documents import Interface
 from zosfsm.kernel.census import census
 from zosfsm.kernel.links import Links
 from zosfsm.lifecycles.connectivity import BRIDGE
-from zosfsm.node.uplink_edge import is_card
+from zosfsm.node.uplink_edge import is_nic
 
 
 def inventory() -> tuple[Interface, ...]:
-    """The machine's cards and the bridge zos, with their addresses and gateways. Raises KernelError."""
+    """The machine's NICs and the bridge zos, with their addresses and gateways. Raises KernelError."""
     with Links(None) as links:
         bridge = links.find(BRIDGE)
-        published = {link.name for link in links.all() if is_card(link, bridge.index if bridge else None)} | {BRIDGE}
+        published = {link.name for link in links.all() if is_nic(link, bridge.index if bridge else None)} | {BRIDGE}
     return tuple(
         Interface(name=found.name, addrs=found.addresses, gateway=found.gateways)
         for found in census()

@@ -1,4 +1,4 @@
-"""What the kernel tells without being asked, as events: cards that come and go, pulled cables. Decides nothing."""
+"""What the kernel tells without being asked, as events: NICs that come and go, pulled cables. Decides nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zosfsm.lifecycles.connectivity import BRIDGE
 from zosfsm.lifecycles.interface import LinkSeen
 from zosfsm.node.executor import Report
 from zosfsm.node.kernel_thread import KernelThread
-from zosfsm.node.uplink_edge import OUR_NAMES, OUR_PREFIXES, is_card, switch_on
+from zosfsm.node.uplink_edge import OUR_NAMES, OUR_PREFIXES, is_nic, switch_on
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -40,17 +40,17 @@ class KernelNews:
         self._on_change = on_change
         self._monitor: LinkMonitor | None = None
         self._heard: dict[str, LinkChange] = {}
-        self._cards: set[str] = set()
-        self._look: Callable[[str], bool] = _is_card
+        self._nics: set[str] = set()
+        self._look: Callable[[str], bool] = _is_nic
 
     async def listen(self) -> None:
-        """Listens from now on, and returns once it does. Cards that are there already are connectivity's to list."""
+        """Listens from now on, and returns once it does. NICs that are there already are connectivity's to list."""
         pause = FIRST_PAUSE_SECONDS
         while not await self._is_listening():
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         # From here on a link that nobody knows was plugged in, and nobody else switches it on.
-        self._look = _is_switched_on_card
+        self._look = _is_switched_on_nic
 
     def stop(self) -> None:
         """Listens no more."""
@@ -58,7 +58,7 @@ class KernelNews:
             self._monitor.stop()
 
     def carrier(self, name: str) -> bool | None:
-        """What was last heard of a card's carrier; None for a link of which nothing was heard."""
+        """What was last heard of a NIC's carrier; None for a link of which nothing was heard."""
         change = self._heard.get(name)
         return change.carrier if change else None
 
@@ -67,7 +67,7 @@ class KernelNews:
         try:
             await self._monitor.start(self._changed)
         except KernelError as error:
-            log.warning("cards that come and go are not noticed yet", extra={"reason": str(error)})
+            log.warning("NICs that come and go are not noticed yet", extra={"reason": str(error)})
             return False
         return True
 
@@ -78,11 +78,11 @@ class KernelNews:
         self._on_change()
         if not change.present:
             self._heard.pop(name, None)
-            self._cards.discard(name)
+            self._nics.discard(name)
             self._report(f"interface:{name}", Event("vanished", reason=f"{name} was taken out"))
             return
         self._heard[name] = change
-        if name in self._cards:
+        if name in self._nics:
             self._report(f"interface:{name}", _seen(change))
         else:
             self._in_background(self._met(change.index, name, self._look))
@@ -96,7 +96,7 @@ class KernelNews:
         # It may have changed, gone, or given its name to another while it was being looked at.
         latest = self._heard.get(name)
         if is_one and latest is not None and latest.index == index:
-            self._cards.add(name)
+            self._nics.add(name)
             self._report(f"interface:{name}", _seen(latest))
 
 
@@ -105,15 +105,15 @@ def _seen(change: LinkChange) -> Event:
     return Event("seen", LinkSeen(change.mac, change.carrier), reason=reason)
 
 
-def _is_card(name: str) -> bool:
+def _is_nic(name: str) -> bool:
     with Links(None) as links:
         link, bridge = links.find(name), links.find(BRIDGE)
-    return link is not None and is_card(link, bridge.index if bridge else None)
+    return link is not None and is_nic(link, bridge.index if bridge else None)
 
 
-def _is_switched_on_card(name: str) -> bool:
-    """Is it a card? Then it is on after this, unless it refuses."""
-    if not _is_card(name):
+def _is_switched_on_nic(name: str) -> bool:
+    """Is it a NIC? Then it is on after this, unless it refuses."""
+    if not _is_nic(name):
         return False
     with Links(None) as links:
         switch_on(links, name)

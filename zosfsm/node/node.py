@@ -347,7 +347,7 @@ class Node:
                 self._report(f"resource:{identifier}", Event("teardown", reason="nobody wants it"))
 
     def _census_later(self) -> None:
-        """Cards or addresses have changed: whether the grid must hear of it is seen once they have settled."""
+        """NICs or addresses have changed: whether the grid must hear of it is seen once they have settled."""
         if self._census is None and not self._stopping.is_set():
             loop = asyncio.get_running_loop()
             self._census = loop.call_later(CENSUS_PAUSE_SECONDS, lambda: self._in_background(self._compare_census()))
@@ -357,10 +357,10 @@ class Node:
         try:
             found = await self._kernel.run(inventory)
         except KernelError as error:
-            log.warning("the census of the cards failed", extra={"reason": str(error)})
+            log.warning("the census of the NICs failed", extra={"reason": str(error)})
             return
         if self._grid.published and found != self._grid.published:
-            self._report("registration", Event("inventory_changed", reason="cards or addresses have changed"))
+            self._report("registration", Event("inventory_changed", reason="NICs or addresses have changed"))
 
 
 def _version() -> str:

@@ -58,7 +58,7 @@ def ended_entry(definition: MachineDefinition, ended: datetime) -> MachineEntry:
 
 
 def interface_entry(instance: Instance) -> InterfaceEntry | None:
-    """A network card; None for any other machine."""
+    """A NIC; None for any other machine."""
     data = instance.data
     if not isinstance(data, InterfaceData):
         return None

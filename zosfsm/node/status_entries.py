@@ -29,7 +29,7 @@ class MachineEntry:
 
 @frozen
 class InterfaceEntry:
-    """One network card, as far as the node knows it."""
+    """One NIC, as far as the node knows it."""
 
     name: str
     mac: str | None
@@ -43,7 +43,7 @@ class InterfaceEntry:
 
 @frozen
 class UplinkEntry:
-    """The card that carries the node. `lease_expiry` None: the lease is for ever."""
+    """The NIC that carries the node. `lease_expiry` None: the lease is for ever."""
 
     bridge: str
     link: str

@@ -62,7 +62,7 @@ _MACHINE = _object(
 )
 
 _INTERFACE = _object(
-    "A network card.",
+    "A NIC.",
     {
         "name": _TEXT,
         "mac": _MAC,
@@ -76,7 +76,7 @@ _INTERFACE = _object(
 )
 
 _UPLINK = _object(
-    "The card that carries the node; null while there is none.",
+    "The NIC that carries the node; null while there is none.",
     {
         "bridge": _TEXT,
         "link": _TEXT,

@@ -1,4 +1,4 @@
-"""Carries out what connectivity and the interfaces ask: cards, the bridge, the gateway. Decides nothing."""
+"""Carries out what connectivity and the interfaces ask: NICs, the bridge, the gateway. Decides nothing."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from zosfsm.kernel.links import Link, Links
 from zosfsm.lifecycles.connectivity import (
     BRIDGE,
     AttachUplink,
-    Card,
-    CardsListed,
     DetachUplink,
     InspectUplink,
-    ListCards,
+    ListNics,
+    Nic,
+    NicsListed,
     RemoveUplink,
     Uplink,
 )
@@ -30,7 +30,7 @@ from zosfsm.node.kernel_thread import KernelThread
 
 GATEWAY_ATTEMPTS = 5
 GATEWAY_INTERVAL_SECONDS = 0.3
-CARD_PREFIXES = ("eth", "en")
+NIC_PREFIXES = ("eth", "en")
 ETHERNET_MAC_CHARACTERS = 17
 OUR_PREFIXES = ("b-", "l-", "w-")
 OUR_NAMES = frozenset({"zos", "br-ndmz", "to-ndmz"})
@@ -39,14 +39,14 @@ LISTING_ATTEMPTS = 5
 log = logging.getLogger(__name__)
 
 
-def is_card(link: Link, bridge_index: int | None) -> bool:
-    """Is this a network card of the machine, and free for us to use?
+def is_nic(link: Link, bridge_index: int | None) -> bool:
+    """Is this a NIC of the machine, and free for us to use?
 
-    A virtual machine's or a lab's card may be a veth; then it is named like one. Others are workloads' ends.
+    A virtual machine's or a lab's NIC may be a veth; then it is named like one. Others are workloads' ends.
     """
     if link.name == "lo" or link.name in OUR_NAMES or link.name.startswith(OUR_PREFIXES):
         return False
-    if link.kind == "veth" and not link.name.startswith(CARD_PREFIXES):
+    if link.kind == "veth" and not link.name.startswith(NIC_PREFIXES):
         return False
     is_ethernet = len(link.mac) == ETHERNET_MAC_CHARACTERS
     return is_ethernet and link.kind in ("", "veth") and link.master in (None, bridge_index)
@@ -55,7 +55,7 @@ def is_card(link: Link, bridge_index: int | None) -> bool:
 class UplinkEdge:
     """The handlers for the effects of states/connectivity.toml and states/interface.toml.
 
-    `heard_carrier` answers what the kernel last said by itself of a card's carrier; None where it said nothing.
+    `heard_carrier` answers what the kernel last said by itself of a NIC's carrier; None where it said nothing.
     """
 
     def __init__(self, kernel: KernelThread, heard_carrier: Callable[[str], bool | None]) -> None:
@@ -66,7 +66,7 @@ class UplinkEdge:
     def handlers(self) -> Mapping[type[Effect], Handler]:
         """Which effect is carried out by what."""
         return {
-            ListCards: self._list_cards,
+            ListNics: self._list_nics,
             InspectUplink: self._inspect,
             AttachUplink: self._attach,
             DetachUplink: self._detach,
@@ -78,7 +78,7 @@ class UplinkEdge:
     def failures(self) -> Mapping[type[Effect], Failure]:
         """How each effect fails."""
         return {
-            ListCards: failing("listing_failed"),
+            ListNics: failing("listing_failed"),
             InspectUplink: failing("uplink_gone"),
             AttachUplink: failing("attach_failed"),
             DetachUplink: failing("detach_failed"),
@@ -86,21 +86,21 @@ class UplinkEdge:
             ProveGateway: failing("gateway_silent"),
         }
 
-    async def _list_cards(self, _emission: Emission) -> Event:
+    async def _list_nics(self, _emission: Emission) -> Event:
         try:
-            listed = await self._kernel.run(listed_cards)
+            listed = await self._kernel.run(listed_nics)
             for _ in range(LISTING_ATTEMPTS):
                 if not self._is_overtaken(listed):
                     break
-                again = await self._kernel.run(listed_cards)
-                listed = CardsListed(again.cards, tuple(sorted({*listed.switched_on, *again.switched_on})))
+                again = await self._kernel.run(listed_nics)
+                listed = NicsListed(again.nics, tuple(sorted({*listed.switched_on, *again.switched_on})))
         except KernelError as error:
             return Event("listing_failed", reason=str(error))
-        return Event("cards_listed", listed)
+        return Event("nics_listed", listed)
 
-    def _is_overtaken(self, listed: CardsListed) -> bool:
+    def _is_overtaken(self, listed: NicsListed) -> bool:
         # A cable's news may pass the listing on its way here: told after the news, the list would undo it for good.
-        return any(self._heard_carrier(card.name) not in (None, card.carrier) for card in listed.cards)
+        return any(self._heard_carrier(nic.name) not in (None, nic.carrier) for nic in listed.nics)
 
     async def _inspect(self, emission: Emission) -> Event:
         effect = emission.effect
@@ -158,34 +158,34 @@ class UplinkEdge:
         return Event("gateway_answers", GatewayFound(mac), reason=f"{effect.gateway} answers ARP from {mac}")
 
 
-def listed_cards() -> CardsListed:
-    """Switches all cards on and lists them. Raises KernelError where the kernel lists nothing at all."""
+def listed_nics() -> NicsListed:
+    """Switches all NICs on and lists them. Raises KernelError where the kernel lists nothing at all."""
     with Links(None) as links:
         bridge = links.find(BRIDGE)
         bridge_index = bridge.index if bridge else None
-        cards = [link for link in links.all() if is_card(link, bridge_index)]
-        switched_on = tuple(card.name for card in cards if not card.up and switch_on(links, card.name))
+        nics = [link for link in links.all() if is_nic(link, bridge_index)]
+        switched_on = tuple(nic.name for nic in nics if not nic.up and switch_on(links, nic.name))
         # One that was taken out meanwhile is none.
-        present = [link for card in cards if (link := links.find(card.name)) is not None]
-    return CardsListed(tuple(_card(link, bridge_index) for link in present), switched_on)
+        present = [link for nic in nics if (link := links.find(nic.name)) is not None]
+    return NicsListed(tuple(_nic(link, bridge_index) for link in present), switched_on)
 
 
-def _card(link: Link, bridge_index: int | None) -> Card:
-    return Card(link.name, link.mac, link.carrier, in_bridge=bridge_index is not None and link.master == bridge_index)
+def _nic(link: Link, bridge_index: int | None) -> Nic:
+    return Nic(link.name, link.mac, link.carrier, in_bridge=bridge_index is not None and link.master == bridge_index)
 
 
 def switch_on(links: Links, name: str) -> bool:
-    """Switches a card on, and says whether it let itself: one that refuses is no reason to do without the others."""
+    """Switches a NIC on, and says whether it let itself: one that refuses is no reason to do without the others."""
     try:
         links.set_up(name)
     except KernelError as error:
-        log.warning("a card cannot be switched on", extra={"link": name, "reason": str(error)})
+        log.warning("a NIC cannot be switched on", extra={"link": name, "reason": str(error)})
         return False
     return True
 
 
 def remove_uplink(bridge: str, switch_off: tuple[str, ...]) -> None:
-    """The bridge and the firewall are gone, and the cards are as they were."""
+    """The bridge and the firewall are gone, and the NICs are as they were."""
     with Links(None) as links:
         links.delete(bridge)
         for name in switch_off:
@@ -196,14 +196,14 @@ def remove_uplink(bridge: str, switch_off: tuple[str, ...]) -> None:
 
 def _uplink_fault(bridge: str, uplink: Uplink) -> str:
     with Links(None) as links:
-        found, card = links.find(bridge), links.find(uplink.link)
+        found, nic = links.find(bridge), links.find(uplink.link)
         if found is None:
             return f"there is no bridge {bridge}"
-        if card is None:
-            return f"there is no card {uplink.link}"
-        if card.master != found.index:
+        if nic is None:
+            return f"there is no NIC {uplink.link}"
+        if nic.master != found.index:
             return f"{uplink.link} is not in the bridge {bridge}"
-        if not card.carrier:
+        if not nic.carrier:
             return f"{uplink.link} has no carrier"
         if uplink.lease.address not in links.addresses(bridge):
             return f"{bridge} does not have {uplink.lease.address}"

@@ -20,15 +20,15 @@ class WarningCode:
 
 
 _ALL = (
-    WarningCode("no-card", "The machine has no network card.", "put one in, or load its driver"),
-    WarningCode("no-carrier", "No network card has carrier.", "plug a cable into one of them"),
-    WarningCode("no-uplink", "Cards have carrier, and none offers a way out.", "see the cards' own warnings"),
-    WarningCode("no-lease", "DHCP gave a card no usable address.", "look at the DHCP server behind it"),
+    WarningCode("no-nic", "The machine has no NIC.", "put one in, or load its driver"),
+    WarningCode("no-carrier", "No NIC has carrier.", "plug a cable into one of them"),
+    WarningCode("no-uplink", "NICs have carrier, and none offers a way out.", "see the NICs' own warnings"),
+    WarningCode("no-lease", "DHCP gave a NIC no usable address.", "look at the DHCP server behind it"),
     WarningCode("address-conflict", "Somebody else uses the address that DHCP gave.", "find the host that has it"),
     WarningCode(
-        "no-gateway", "A card has an address and no gateway that answers.", "look at the router behind it, or unplug it"
+        "no-gateway", "A NIC has an address and no gateway that answers.", "look at the router behind it, or unplug it"
     ),
-    WarningCode("card-rejected", "A card has an address and a gateway, and the grid was not reached through it."),
+    WarningCode("NIC-rejected", "A NIC has an address and a gateway, and the grid was not reached through it."),
     WarningCode(
         "no-internet",
         "The uplink is in place, and the grid does not answer.",
@@ -76,7 +76,7 @@ BY_STATE: Mapping[tuple[str, str], str] = {
     ("connectivity", "degraded"): "no-internet",
     ("interface", "no_lease"): "no-lease",
     ("interface", "no_gateway"): "no-gateway",
-    ("interface", "rejected"): "card-rejected",
+    ("interface", "rejected"): "NIC-rejected",
     ("lease", "declining"): "address-conflict",
     ("lease", "backing_off"): "no-lease",
     ("registration", "identity_unusable"): "identity-unusable",
@@ -111,8 +111,8 @@ def sentence(subject: str, evidence: str, code: WarningCode) -> str:
 
 def _without_uplink(data: ConnectivityData, event: str) -> str:
     if not data.candidates:
-        # Where the kernel did not list its cards, nobody knows that there are none.
-        return "no-card" if event == "cards_listed" else "no-uplink"
+        # Where the kernel did not list its NICs, nobody knows that there are none.
+        return "no-nic" if event == "nics_listed" else "no-uplink"
     if all(candidate.standing is Standing.UNPLUGGED for candidate in data.candidates):
         return "no-carrier"
     return "no-uplink"
