@@ -6,6 +6,7 @@ A lifecycle is pure: it opens nothing, reads no clock, draws no randomness of it
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
@@ -113,7 +114,7 @@ def deadline(method: Method) -> Method:
     return method
 
 
-class Lifecycle(Generic[Data]):
+class Lifecycle(ABC, Generic[Data]):
     """The code of one machine. Subclasses are stateless: whatever lasts is in their data.
 
     `payloads` names for every trigger that comes from outside the type of its event's data (NoneType for none);
@@ -124,9 +125,9 @@ class Lifecycle(Generic[Data]):
     data_type: ClassVar[type]
     payloads: ClassVar[Mapping[str, type]]
 
+    @abstractmethod
     def initial(self, key: str) -> Data:
         """The data of a new instance."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what its instances start with")
 
     @classmethod
     def implements(cls, role: str) -> frozenset[str]:
