@@ -82,6 +82,12 @@ def test_the_next_poll_is_due_when_the_pause_is_over() -> None:
     assert POLLER.due("next_poll", NEW) is None
 
 
+def test_a_grid_that_refuses_a_poll_is_asked_for_everything_again() -> None:
+    # It may have lost its database, and count its reservations from the beginning.
+    change = POLLER.do("begin_anew", PollingData(node_id="node", cursor=9, empty_answers=3), Event("refused"))
+    assert change.data == PollingData(node_id="node", cursor=0, empty_answers=0)
+
+
 def test_connectivity_hears_of_a_grid_that_does_not_answer_polls() -> None:
     doubt = only(POLLER.do("announce_doubt", NEW, Event("unreachable", reason="no answer")).effects)
     assert (doubt.to, doubt.trigger, doubt.reason) == ("connectivity", "doubt", "no answer")

@@ -11,6 +11,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kernel.separate_host import separate_hosts
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
 from zosfsm.grid.errors import IdentityInvalid
@@ -19,7 +20,7 @@ from zosfsm.lifecycles.dmz import BuildDmz, SecureDmz
 from zosfsm.lifecycles.resource import ApplyNetwork, BuildNetwork, NetworkFacts, Place, ReservePort, VerifyNetwork
 from zosfsm.node import network_edge as module
 from zosfsm.node.kernel_thread import KernelThread
-from zosfsm.node.network_edge import Holders, NetworkEdge, PlaceTaken, dmz_mac, place_for
+from zosfsm.node.network_edge import Holders, NetworkEdge, PlaceTaken, dmz_mac, left_behind, place_for
 
 NODE = Identity.from_seed(b"n" * 32)
 NETWORK = NetworkFacts(
@@ -154,3 +155,12 @@ def test_an_identity_that_cannot_be_read_fails_the_step_with_the_reason() -> Non
 
     made = NetworkEdge(KernelThread(), identity, dict, lambda _emission: False)
     assert answered(made, BuildDmz(), "dmz") == Event("step_failed", reason="expected a seed")
+
+
+@pytest.mark.kernel
+def test_what_the_kernel_still_has_of_a_node_is_named() -> None:
+    with separate_hosts(1) as (host,):
+        host.shell("ip link add engineer type bridge; ip netns add theirs")
+        assert host.run(left_behind) == ()
+        host.shell("ip link add zos type bridge; ip link add br-ndmz type bridge; ip link add b-abc type bridge")
+        assert host.run(left_behind) == ("network resource abc", "the DMZ", "the bridge zos")

@@ -123,6 +123,11 @@ class Polling(Lifecycle[PollingData]):
         return Change(data, tuple(_tell(request) for request in answer.requests))
 
     @action
+    def begin_anew(self, context: Here, event: Event) -> Next:
+        # Reservations that were dealt with are known by their ids: hearing of them again does no harm.
+        return Change(evolve(context.data, cursor=0, empty_answers=0))
+
+    @action
     def announce_doubt(self, context: Here, event: Event) -> Next:
         return Change(context.data, (Tell("connectivity", "doubt", None, event.reason),))
 

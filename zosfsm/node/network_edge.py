@@ -247,6 +247,17 @@ def place_for(network: NetworkFacts, present: Place | None, holders: Holders) ->
     )
 
 
+def left_behind() -> tuple[str, ...]:
+    """What the kernel still has of a node's making. Raises KernelError."""
+    found = [f"network resource {identifier}" for identifier in network_resource.present()]
+    if dmz.present():
+        found.append("the DMZ")
+    with Links(None) as links:
+        if links.find(BRIDGE) is not None:
+            found.append(f"the bridge {BRIDGE}")
+    return tuple(found)
+
+
 def dmz_mac(node_id: str) -> str:
     """The MAC of the DMZ's uplink: locally administered, and the same for ever for one node."""
     digest = hashlib.sha256(f"ndmz {node_id}".encode()).digest()

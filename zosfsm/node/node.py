@@ -36,7 +36,7 @@ from zosfsm.node.inventory import inventory
 from zosfsm.node.kernel_news import KernelNews
 from zosfsm.node.kernel_thread import KernelThread
 from zosfsm.node.lease_edge import LeaseEdge
-from zosfsm.node.network_edge import NetworkEdge
+from zosfsm.node.network_edge import NetworkEdge, left_behind
 from zosfsm.node.persistence import Persistence
 from zosfsm.node.status import StatusFile
 from zosfsm.node.status_document import SINGLETONS, Fault
@@ -138,7 +138,7 @@ class Node:
         self._wake()
 
     async def _torn_down(self) -> tuple[str, ...]:
-        """Layer by layer; answers the machines of which something is left."""
+        """Layer by layer; answers what is left."""
         self._stopping.set()
         self._news.stop()
         loop = asyncio.get_running_loop()
@@ -151,7 +151,18 @@ class Node:
                 break
         alarm.cancel()
         self._leases.forget_name_servers()
-        return tuple(name for name in self.engine.instances if name.partition(":")[0] in self._durable)
+        left = await self._left()
+        if left:
+            log.error("the teardown is not complete", extra={"left": ", ".join(left)})
+        return left
+
+    async def _left(self) -> tuple[str, ...]:
+        """Machines that came to no end, and what the kernel has of those that ended without success."""
+        machines = tuple(name for name in self.engine.instances if name.partition(":")[0] in self._durable)
+        try:
+            return (*machines, *await self._kernel.run(left_behind))
+        except KernelError as error:
+            return (*machines, f"what cannot be looked at: {error}")
 
     def _layers(self) -> Iterator[list[str]]:
         """In the order in which things stand on each other: new work, networks, their way out, leases, the uplink."""
