@@ -161,7 +161,7 @@ def test_the_version_before_goes_too_if_it_is_deleted_while_its_replacement_fail
     world.grid.delete(first)
     world.wait(5)
     assert fates(first) == [Fate.SERVED], "it is still up"
-    world.wait(120)
+    world.wait(11 * 60)
     assert fates(first) == [Fate.SERVED, Fate.DELETED]
     assert fates(second) == [Fate.REFUSED]
     assert world.outside.networks == {} and unsettled(world) == []
