@@ -5,17 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# command:package, for the parts that are real: DHCP server, WireGuard, firewall, pictures, captures.
+# command:package, for the parts that are real: DHCP server, WireGuard, firewall, pictures; then for tests and peers.
 TOOLS := ip:iproute2 nft:nftables dnsmasq:dnsmasq-base wg:wireguard-tools wireguard-go:wireguard-go dot:graphviz \
-	tcpdump:tcpdump ping:iputils-ping nsenter:util-linux
-BENCH_TOOLS := udhcpc:udhcpc dhclient:isc-dhcp-client
+	ping:iputils-ping nsenter:util-linux
+TEST_TOOLS := udhcpc:udhcpc sysctl:procps curl:curl
+BENCH_TOOLS := udhcpc:udhcpc dhclient:isc-dhcp-client sysctl:procps
 
-.PHONY: demo test check bench diagrams setup system bench-system clean
+.PHONY: demo test check bench diagrams setup system test-system bench-system clean
 
 demo: setup
 	$(BIN)/zosfsm lab demo
 
-test: setup
+test: setup test-system
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
 
 check: setup
@@ -45,6 +46,9 @@ $(READY): pyproject.toml constraints.txt
 
 system:
 	@$(call install,$(TOOLS))
+
+test-system:
+	@$(call install,$(TEST_TOOLS))
 
 bench-system:
 	@$(call install,$(BENCH_TOOLS))

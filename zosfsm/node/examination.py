@@ -20,7 +20,7 @@ from zosfsm.node.scratch_kernel import tried
 
 OLDEST_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 16 << 20
-LAB_TOOLS = ("dnsmasq", "ip", "nft", "tcpdump", "nsenter", "unshare")
+LAB_TOOLS = ("dnsmasq", "ip", "nft", "ping", "nsenter", "unshare")
 NIC_KINDS = ("", "veth")
 
 # linux/capability.h
