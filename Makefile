@@ -39,7 +39,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "setting up $(VENV): a virtual environment with the versions of constraints.txt"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python 3.11 or later, found $$($(PYTHON) -V): set PYTHON=..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
-		echo "installing python3-venv"; apt-get update -q && apt-get install -y -q python3-venv && $(PYTHON) -m venv $(VENV); }
+		echo "installing python3-venv"; apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends python3-venv >/dev/null && $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[development,postgresql]'
 	@$(BIN)/python -m compileall -q zosfsm
 	@touch $(READY)
