@@ -161,8 +161,6 @@ table inet zosfsm {{
 		icmpv6 type {_NEIGHBOURS} accept
 		icmp type echo-request accept
 		icmpv6 type echo-request accept
-		iifname "{lan}" meta l4proto {{ icmp, ipv6-icmp }} accept
-		iifname "{tunnel}" meta l4proto {{ icmp, ipv6-icmp }} accept
 	}}
 
 	chain forward {{
