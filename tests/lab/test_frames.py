@@ -64,6 +64,8 @@ def icmpv6(first_header: int, rest: bytes) -> bytes:
         (tcp(NODE, EXPECTATION.grid, 50000, 22), Traffic.FOREIGN),
         (tcp(NODE, OTHER, 50000, 8080), Traffic.FOREIGN),
         (ipv4(1, NODE, OTHER, bytes(8)), Traffic.FOREIGN),
+        (ipv4(2, NODE, IPv4Address("224.0.0.22"), bytes(16)), Traffic.IGMP),
+        (ipv4(2, NODE, OTHER, bytes(16)), Traffic.FOREIGN),
         (ipv4(17, NODE, OTHER, ports(40000, 3000) + bytes(4) + WIREGUARD_DATA, fragment=20), Traffic.FOREIGN),
         (ethernet(0x8100, bytes(60)), Traffic.FOREIGN),
         (b"", Traffic.FOREIGN),

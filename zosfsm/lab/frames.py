@@ -12,9 +12,12 @@ _ETHERNET = 14
 _ARP = 0x0806
 _IPV4 = 0x0800
 _IPV6 = 0x86DD
+_IGMP = 2
 _TCP = 6
 _UDP = 17
 _ICMPV6 = 58
+# Where a host says which groups it listens to (RFC 3376, 4.2.14): a bridge does so for its snooping, now and then.
+_MEMBERSHIP_REPORTS = IPv4Address("224.0.0.22")
 _DHCP_PORTS = {67, 68}
 _DNS_PORT = 53
 _WIREGUARD_TYPES = {1, 2, 3, 4}  # The WireGuard paper, section 5.4: initiation, response, cookie, data.
@@ -28,6 +31,7 @@ class Traffic(StrEnum):
     DHCP = "DHCP"
     DNS = "DNS"
     ICMPV6 = "ICMPv6"
+    IGMP = "IGMP"
     GRID = "grid"
     FOREIGN = "foreign"
 
@@ -71,6 +75,8 @@ def _classify_ipv4(packet: bytes, expectation: Expectation) -> Traffic:
         return Traffic.FOREIGN
     ends = (IPv4Address(packet[12:16]), IPv4Address(packet[16:20]))
     ports = {int.from_bytes(packet[header : header + 2], "big"), int.from_bytes(packet[header + 2 : header + 4], "big")}
+    if packet[9] == _IGMP:
+        return Traffic.IGMP if ends[1] == _MEMBERSHIP_REPORTS else Traffic.FOREIGN
     if packet[9] == _TCP:
         return Traffic.GRID if expectation.grid in ends and expectation.grid_port in ports else Traffic.FOREIGN
     if packet[9] != _UDP:
