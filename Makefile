@@ -5,10 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# command:package or file:package, for the parts that are real: DHCP server, WireGuard, firewall (whose compiler reads
-# the names of protocols from a file), pictures; then for tests and peers.
+# command:package, for the parts that are real: DHCP server, WireGuard, firewall, pictures; then for tests and peers.
 TOOLS := ip:iproute2 nft:nftables dnsmasq:dnsmasq-base wg:wireguard-tools wireguard-go:wireguard-go dot:graphviz \
-	ping:iputils-ping nsenter:util-linux /etc/protocols:netbase
+	ping:iputils-ping nsenter:util-linux
 TEST_TOOLS := udhcpc:udhcpc sysctl:procps curl:curl
 BENCH_TOOLS := udhcpc:udhcpc dhclient:isc-dhcp-client sysctl:procps
 
@@ -57,7 +56,7 @@ bench-system:
 # Installs the packages whose commands are missing; says which, and what to do where that is not possible.
 define install
 	PATH="$$PATH:/usr/sbin:/sbin"; missing=""; \
-	for tool in $(1); do command -v "$${tool%%:*}" >/dev/null || test -f "$${tool%%:*}" || missing="$$missing $${tool##*:}"; done; \
+	for tool in $(1); do command -v "$${tool%%:*}" >/dev/null || missing="$$missing $${tool##*:}"; done; \
 	test -z "$$missing" && exit 0; \
 	if [ "$$(id -u)" != 0 ]; then echo "these packages are missing:$$missing; as root: apt-get install$$missing"; exit 1; fi; \
 	echo "installing the packages that are missing:$$missing"; \
