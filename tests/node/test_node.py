@@ -75,13 +75,12 @@ def test_a_node_that_is_started_again_takes_up_its_uplink_and_asks_for_its_addre
     address = wire.address()
     discovers, requests = wire.dhcp_log("DHCPDISCOVER"), wire.dhcp_log("DHCPREQUEST")
     wire.stop_node(number)
-    beginning = len(wire.journal("connectivity"))
+    beginning = len(wire.path("connectivity"))
     wire.start_node()
     until(lambda: wire.dhcp_log("DHCPREQUEST") > requests, wire.explained)
     wire.until_state("lease:eth1", "bound")
     wire.until_registered()
-    again = [record.target for record in wire.journal("connectivity")[beginning:]]
-    assert again[:3] == ["adopting", "checking", "online"]
+    assert wire.path("connectivity")[beginning:][:3] == ["adopting", "checking", "online"]
     assert wire.address() == address
     assert wire.dhcp_log("DHCPDISCOVER") == discovers
     wire.stop_node()
