@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 
 from bench.processes import Memory, activity, memory, memory_in, named
@@ -32,7 +31,10 @@ def test_a_process_that_works_uses_processor_time() -> None:
 
 
 def test_a_process_is_found_by_the_name_under_which_it_was_started_until_it_ends() -> None:
-    with subprocess.Popen(["zosfsm-bench-test", "60"], executable=shutil.which("sleep")) as process:
+    words = ["zosfsm-bench-test", "-c", "echo running; read -r _"]
+    with subprocess.Popen(words, executable="/bin/sh", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        # Popen returns a little before the new program's arguments are in proc(5).
+        assert process.stdout is not None and process.stdout.readline() == b"running\n"
         assert named("zosfsm-bench-test") == (process.pid,)
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)

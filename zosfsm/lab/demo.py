@@ -84,7 +84,7 @@ class _Story:
         self.farm.start_nodes()
         self._wait("every node to be online and registered", _is_registered, _ONLINE_SECONDS)
         self._apply_mesh()
-        self._wait("the network to be active on every node", _has_active_resource, _MESH_SECONDS)
+        self._wait("the network to be active on every node", _has_settled_resource, _MESH_SECONDS)
         self._note_nodes()
         self.checks.mesh_shows()
         workloads = tuple(self._join(node) for node in self.nodes)
@@ -166,9 +166,10 @@ def _is_registered(report: NodeReport) -> bool:
     return report.status.online and report.status.state("registration") == "registered" and bool(report.status.node_id)
 
 
-def _has_active_resource(report: NodeReport) -> bool:
+def _has_settled_resource(report: NodeReport) -> bool:
+    """Does it carry the network, and has it told the grid so?"""
     states = list(report.status.resources().values())
-    return states == ["active"]
+    return states == ["active"] and report.status.state("delivery") == "empty" and _is_registered(report)
 
 
 def _has_no_resource(report: NodeReport) -> bool:
