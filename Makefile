@@ -8,8 +8,9 @@ READY := $(VENV)/.ready
 # command:package, for the parts that are real: DHCP server, WireGuard, firewall, pictures; then for tests and peers.
 TOOLS := ip:iproute2 nft:nftables dnsmasq:dnsmasq-base wg:wireguard-tools wireguard-go:wireguard-go dot:graphviz \
 	ping:iputils-ping nsenter:util-linux
-TEST_TOOLS := udhcpc:udhcpc sysctl:procps curl:curl
-BENCH_TOOLS := udhcpc:udhcpc dhclient:isc-dhcp-client sysctl:procps
+TEST_TOOLS := udhcpc:udhcpc sysctl:procps curl:curl radvd:radvd openssl:openssl
+BENCH_TOOLS := udhcpc:udhcpc dhclient:isc-dhcp-client dhcpcd:dhcpcd-base /lib/systemd/systemd-networkd:systemd \
+	sysctl:procps
 
 .PHONY: demo test check bench diagrams setup system test-system bench-system clean
 

@@ -15,6 +15,8 @@ _TOOLS = {
     "nftables": ("nft", "--version"),
     "dnsmasq": ("dnsmasq", "--version"),
     "dhclient": ("dhclient", "--version"),
+    "dhcpcd": ("dhcpcd", "--version"),
+    "systemd": ("/lib/systemd/systemd-networkd", "--version"),
     "busybox": ("udhcpc", "--help"),
 }
 _VERSION = re.compile(r"\d+(?:\.\d+)+")

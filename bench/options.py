@@ -1,4 +1,4 @@
-"""What every measurement is given: a directory on a real disk, how often, and until when."""
+"""What every measurement is given: a directory on a real disk, how often, until when, and how long idle is."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class Options:
     directory: Path
     runs: int | None
     deadline: float
+    idle_seconds: float
 
     def count(self, usual: int) -> int:
         """How often: as asked, or as usual."""

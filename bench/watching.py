@@ -1,18 +1,28 @@
-"""Sees, from outside, when a client has given its machine an address and a default route. Parses rtnetlink(7)."""
+"""Sees, from outside, when a client has given its machine an address and a default route, and when a NIC has carrier.
+
+Parses rtnetlink(7). A default route behind all others does not count: the node tries NICs with such routes.
+"""
 
 from __future__ import annotations
 
 import socket
 import struct
+import sys
 import time
 from collections.abc import Iterator
 
+from zosfsm.kernel.link_messages import messages
+
+_LINKS = 0x1  # RTMGRP_LINK
 _GROUPS = 0x10 | 0x40  # RTMGRP_IPV4_IFADDR and RTMGRP_IPV4_ROUTE
 _NEW_ADDRESS, _NEW_ROUTE = 20, 24
 _HEADER = struct.Struct("=IHHII")
 _ROUTE = struct.Struct("=8BI")
 _UNICAST = 1
 _SCOPE_HOST = 254
+_ATTRIBUTE = struct.Struct("=HH")
+_METRIC = 6  # RTA_PRIORITY
+_FIRST_METRIC_OF_TRIALS = 30_000
 _RECEIVE_BYTES = 1 << 16
 
 
@@ -20,8 +30,7 @@ class AddressWatch:
     """Hears of every address and route that comes into the namespace in which it was made."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-        self._socket.bind((0, _GROUPS))
+        self._socket = _heard(_GROUPS)
         self._seen: set[int] = set()
         self.configured_at: float | None = None
 
@@ -40,6 +49,32 @@ class AddressWatch:
         self._seen.update(configured_kinds(data))
         if self.configured_at is None and {_NEW_ADDRESS, _NEW_ROUTE} <= self._seen:
             self.configured_at = now
+
+
+class CarrierWatch:
+    """Hears of every change of a link in the namespace in which it was made."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._socket = _heard(_LINKS)
+
+    def close(self) -> None:
+        """Hears no more."""
+        self._socket.close()
+
+    def wait(self, seconds: float) -> bool:
+        """Until the kernel tells that the link has carrier; False where it does not within that time."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._socket.settimeout(left)
+            try:
+                data = self._socket.recv(_RECEIVE_BYTES)
+            except TimeoutError:
+                return False
+            links = (message.link for message in messages(data))
+            if any(link is not None and link.name == self._name and link.carrier for link in links):
+                return True
+        return False
 
 
 def configured_kinds(data: bytes) -> Iterator[int]:
@@ -62,4 +97,23 @@ def _is_default_route(body: bytes) -> bool:
     if len(body) < _ROUTE.size:
         return False
     family, destination_length, _, _, _, _, _, kind, _ = _ROUTE.unpack_from(body)
-    return bool(family == socket.AF_INET and destination_length == 0 and kind == _UNICAST)
+    if (family, destination_length, kind) != (socket.AF_INET, 0, _UNICAST):
+        return False
+    return _metric(body[_ROUTE.size :]) < _FIRST_METRIC_OF_TRIALS
+
+
+def _metric(attributes: bytes) -> int:
+    at = 0
+    while at + _ATTRIBUTE.size <= len(attributes):
+        length, kind = _ATTRIBUTE.unpack_from(attributes, at)
+        value = attributes[at + _ATTRIBUTE.size : at + length]
+        if kind == _METRIC and len(value) == 4:
+            return int.from_bytes(value, sys.byteorder)
+        at += max(_ATTRIBUTE.size, (length + 3) & ~3)
+    return 0
+
+
+def _heard(groups: int) -> socket.socket:
+    heard = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    heard.bind((0, groups))
+    return heard

@@ -51,6 +51,16 @@ class Wire:
             links.flush_addresses(CARD)
             links.set_down(CARD)
 
+    def unplug(self) -> None:
+        """The NIC has no carrier."""
+        with Links(PROVIDER) as links:
+            links.set_down(_FAR_END)
+
+    def plug_in(self) -> None:
+        """The NIC has carrier as soon as it is on."""
+        with Links(PROVIDER) as links:
+            links.set_up(_FAR_END)
+
 
 @contextmanager
 def wire(directory: Path) -> Iterator[Wire]:
@@ -95,9 +105,16 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def start(words: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """Starts a process here, with all that it says in `log`."""
+    """Starts a process here, as the leader of a session of its own, with all that it says in `log`."""
     with log.open("ab") as output:
-        return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=own_environment())
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=own_environment(),
+            start_new_session=True,
+        )
 
 
 def own_environment() -> dict[str, str]:

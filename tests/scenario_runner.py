@@ -5,6 +5,7 @@
     machine lease:eth1               whom the lines below are about, unless they name another
     let REPLY server_identifier=192.0.2.1 netmask=255.255.255.0       a name for data; $REPLY stands for it
     quiet retransmit                 alarms that may ring unmentioned, and whose effects are not shown
+    restart                          the process is killed; of the machines only those are left that the store keeps
 
     at 0 s      start link=eth1 mac=02:00:00:00:00:01   -> selecting    does: OpenSocket, SendDiscover
     by 0.3 s    (time) retransmit                       -> selecting    does: SendDiscover(seconds=0)
@@ -18,13 +19,14 @@
   ring: `(time) patience, timeout, lease:eth2 renew`.
 - An event's data is `field=value`, `field.of.field=value`, or `$NAME`. A value is a word, JSON, `none`, `@1h` for a
   moment of the story, `a,b,c` for a tuple, `$NAME`, or `$Effect.field` of the machine's latest effect of that kind.
-  Values with spaces stand in quotes. Fields with a default may be left out.
+  Values with spaces stand in quotes. Fields with a default may be left out. `said=` is the reason that comes with it.
 - `->` the state afterwards; `ignored` where no transition took the event (its data does not fit, or every guard
   refused); after `;` the states of other machines. A final state is named although the machine is gone.
 - `does:` all effects of the line, in order, each with as many of its fields as matter; or `nothing`. A tell to one who
   does not take part is `tell interface:eth1 leased(lease.address=192.0.2.7/24)`.
 - `because:` a part of the machine's reason.
 - A line that begins with a space goes on with the line above.
+- The lines between `repeat 60 times, every 1 min` and `end` are played so often, each time so much later.
 
 `python -m tests.scenario_runner FILE` prints what happens at each line, for writing a story.
 """
@@ -42,7 +44,21 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from tests.scenario_text import Mismatch, at, called, causes, expect, lines, protected, shown, span, spoken, text_of
+from tests.scenario_text import (
+    TIMED,
+    Mismatch,
+    at,
+    called,
+    causes,
+    expect,
+    lines,
+    protected,
+    repeated,
+    shown,
+    span,
+    spoken,
+    text_of,
+)
 from zosfsm.fsm.definition import MachineDefinition
 from zosfsm.fsm.engine import Emission, Engine
 from zosfsm.fsm.explorer import START
@@ -51,8 +67,7 @@ from zosfsm.fsm.lifecycle import Effect, Event, Lifecycle, Tell
 from zosfsm.fsm.machine import Delivery, Instance
 
 Machines = Iterable[tuple[MachineDefinition, Lifecycle[Any]]]
-SPAN = r"(?:[0-9.]+ ?(?:ms|s|min|h|d)\b ?)+"
-LINE = re.compile(rf"(?P<word>at|by) +(?P<when>{SPAN}) *(?P<what>.*?) *-> *(?P<state>.*)")
+LINE = re.compile(rf"{TIMED.pattern} *(?P<what>.*?) *-> *(?P<state>.*)")
 EXACTLY = timedelta(milliseconds=1)
 IGNORED = "ignored"
 
@@ -87,7 +102,7 @@ class Story:
 def play(path: Path, machines: Machines, told: Callable[[str], None] = lambda _text: None) -> None:
     """Plays one file; Mismatch where the machines do otherwise. `told` hears of each line what happened."""
     story = Story(path.name, {definition.name: (definition, code) for definition, code in machines}, told)
-    for number, line in lines(path.read_text(encoding="utf-8")):
+    for number, line in repeated(lines(path.read_text(encoding="utf-8"))):
         try:
             _play_line(story, line)
         except Mismatch as mismatch:
@@ -105,6 +120,8 @@ def _play_line(story: Story, line: str) -> None:
         story.subject = rest.strip()
     elif word == "quiet":
         story.quiet |= set(re.split(r"[,\s]+", rest.strip()))
+    elif line == "restart":
+        _restart(story)
     elif word == "let":
         name, _, fields = rest.strip().partition(" ")
         story.names[name] = _fields(story, fields, story.subject)
@@ -114,7 +131,7 @@ def _play_line(story: Story, line: str) -> None:
 
 def _play_event(story: Story, line: str) -> None:
     match = LINE.fullmatch(line)
-    expect(match is not None, "`at TIME EVENT -> STATE`, `only`, `machine`, `quiet` or `let`", line)
+    expect(match is not None, "`at TIME EVENT -> STATE`, `only`, `machine`, `quiet`, `restart` or `let`", line)
     assert match is not None
     engine = _engine(story)
     when = START + span(match["when"])
@@ -154,6 +171,14 @@ def _engine(story: Story) -> Engine:
     return story.engine
 
 
+def _restart(story: Story) -> None:
+    former = _engine(story)
+    kept = [name for name in former.instances if former.runner(name).definition.durable]
+    story.engine = None
+    for name in kept:
+        _engine(story).restore(former.snapshot(name))
+
+
 def _expectations(text: str) -> tuple[str, str | None, str | None]:
     before, _, because = text.partition("because:")
     state, _, does = before.partition("does:")
@@ -179,11 +204,12 @@ def _addressed(story: Story, what: str) -> tuple[str, str, str]:
 def _event(story: Story, machine: str, trigger: str, text: str) -> Event:
     kind = story.machines[machine.partition(":")[0]][1].payloads.get(trigger, type(None))
     fields = _fields(story, text, machine)
+    said = str(fields.pop("said", ""))
     if kind is type(None):
         expect(not fields, f"no data with {trigger}", text)
-        return Event(trigger)
+        return Event(trigger, reason=said)
     try:
-        return Event(trigger, structured(json.dumps(fields), kind))
+        return Event(trigger, structured(json.dumps(fields), kind), said)
     except Exception as error:
         found = "; ".join(map(str, causes(error)))
         raise Mismatch(f"  expected: data of {kind.__name__}\n  found:    {found}") from error

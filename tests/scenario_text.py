@@ -16,6 +16,10 @@ from zosfsm.fsm.journal import unstructured
 from zosfsm.fsm.lifecycle import Effect, Tell
 from zosfsm.fsm.loading import duration
 
+SPAN = r"(?:[0-9.]+ ?(?:ms|s|min|h|d)\b ?)+"
+TIMED = re.compile(rf"(?P<word>at|by) +(?P<when>{SPAN})")
+REPEAT = re.compile(rf"repeat (?P<times>[0-9]+) times, every (?P<every>{SPAN})")
+
 
 class Mismatch(AssertionError):
     """A line of a story that the machines do not keep to, or that cannot be read."""
@@ -39,6 +43,33 @@ def lines(text: str) -> Iterable[tuple[int, str]]:
         else:
             joined.append((number, line))
     return joined
+
+
+def repeated(numbered: Iterable[tuple[int, str]]) -> Iterable[tuple[int, str]]:
+    """The lines with those between `repeat 3 times, every 10 s` and `end` so often, each time so much later."""
+    block: list[tuple[int, str]] | None = None
+    times, every = 0, timedelta()
+    for number, line in numbered:
+        if match := REPEAT.fullmatch(line):
+            expect(block is None, "`end` before another `repeat`", line)
+            block, times, every = [], int(match["times"]), span(match["every"])
+        elif line == "end":
+            expect(block is not None, "`repeat` before `end`", line)
+            yield from ((at, _later(text, every * turn)) for turn in range(times) for at, text in block or ())
+            block = None
+        elif block is not None:
+            block.append((number, line))
+        else:
+            yield number, line
+    expect(block is None, "`end` after `repeat`", "the story's end")
+
+
+def _later(line: str, by: timedelta) -> str:
+    match = TIMED.match(line)
+    expect(match is not None, "lines with a time between `repeat` and `end`", line)
+    assert match is not None
+    seconds = (span(match["when"]) + by).total_seconds()
+    return f"{match['word']} {seconds:.6f} s {line[match.end() :]}"
 
 
 def span(text: str) -> timedelta:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from tests.fsm.toy import Kettle, Lamp, kettle, lamp
 from tests.scenario_runner import Mismatch, play
@@ -109,3 +110,49 @@ def test_alarms_of_one_moment_stand_on_one_line(tmp_path: Path) -> None:
     told(tmp_path, TOGETHER.replace("(time) timeout    ", "(time) timeout, kettle:two timeout"))
     with pytest.raises(Mismatch, match="found:    kettle:one timeout, kettle:two timeout"):
         told(tmp_path, TOGETHER.replace("(time) timeout    ", "(time) kettle:two timeout, kettle:one timeout"))
+
+
+def test_a_restart_leaves_the_machines_that_the_store_keeps_and_no_other(tmp_path: Path) -> None:
+    again = STORY.replace("at 34 s ", "restart\nat 34 s ").replace(
+        "lamp switch             -> dark", "lamp switch  -> bright"
+    )
+    path = tmp_path / "story.txt"
+    path.write_text(again)
+    play(path, [(evolve(kettle(), durable=True), Kettle()), (lamp(), Lamp())])
+
+
+def test_what_was_said_with_an_event_is_its_reason(tmp_path: Path) -> None:
+    story = STORY.replace("at 33 s     boiled     ", 'at 33 s     boiled said="It sings." ').replace(
+        "It boils.", "It sings."
+    )
+    assert "because: It sings." in told(tmp_path, story)
+
+
+AGAIN = """
+machine lamp
+repeat 3 times, every 10 s
+at 1 s   switch     -> bright
+at 6 s   switch     -> dark
+end
+at 31 s  switch     -> bright
+"""
+
+
+def test_lines_are_repeated_each_time_later(tmp_path: Path) -> None:
+    assert told(tmp_path, AGAIN).count("found: -> bright") == 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("end\n", "", "`end` after `repeat`"),
+        ("repeat 3 times, every 10 s\n", "", "`repeat` before `end`"),
+        ("at 1 s   switch     -> bright", "quiet look", "lines with a time between"),
+        ("at 1 s   switch     -> bright", "repeat 2 times, every 1 s", "`end` before another `repeat`"),
+        ("every 10 s", "every 3 s", "a time that is not before the line above"),
+    ],
+)
+def test_a_repetition_that_cannot_be_read_is_a_mismatch(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    assert old in AGAIN
+    with pytest.raises(Mismatch, match=expected):
+        told(tmp_path, AGAIN.replace(old, new))

@@ -23,8 +23,11 @@ def _address(family: int = socket.AF_INET, scope: int = GLOBAL) -> bytes:
     return _message(NEW_ADDRESS, struct.pack("=4BI", family, 24, 0, scope, 2))
 
 
-def _route(length: int = 0, kind: int = UNICAST, family: int = socket.AF_INET) -> bytes:
-    return _message(NEW_ROUTE, struct.pack("=8BI", family, length, 0, 0, 254, 3, 0, kind, 0))
+def _route(length: int = 0, kind: int = UNICAST, family: int = socket.AF_INET, metric: int | None = None) -> bytes:
+    attributes = struct.pack("=HHI", 8, 4, 2)
+    if metric is not None:
+        attributes += struct.pack("=HHI", 8, 6, metric)
+    return _message(NEW_ROUTE, struct.pack("=8BI", family, length, 0, 0, 254, 3, 0, kind, 0) + attributes)
 
 
 def test_an_address_and_a_default_route_in_one_datagram_are_both_seen() -> None:
@@ -33,6 +36,11 @@ def test_an_address_and_a_default_route_in_one_datagram_are_both_seen() -> None:
 
 def test_a_route_to_one_network_is_no_default_route() -> None:
     assert list(configured_kinds(_route(length=24))) == []
+
+
+def test_a_default_route_behind_all_others_is_a_trial() -> None:
+    assert list(configured_kinds(_route(metric=30_002))) == []
+    assert list(configured_kinds(_route(metric=100))) == [NEW_ROUTE]
 
 
 def test_a_broadcast_route_is_no_default_route() -> None:

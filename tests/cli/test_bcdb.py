@@ -83,7 +83,7 @@ def test_what_was_stored_survives_a_kill(tmp_path: Path) -> None:
 def test_the_unspecified_ipv6_address_serves_both_families(tmp_path: Path) -> None:
     async def reach(url: str) -> None:
         client = GridClient(url)
-        await client.reachable()
+        await client.farms()
         await client.aclose()
 
     with served(tmp_path / "grid.sqlite", "[::]:0") as (_, url):

@@ -30,8 +30,8 @@ def test_a_transition_is_a_line(state: Path, capsys: pytest.CaptureFixture[str])
     assert history(state, "connectivity") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "2024-05-01T12:00:00.010Z connectivity off -> listing (start) the node was started"
-    assert "connectivity probing -> attaching (interface_usable) eth2: the gateway answers" in lines[-3]
-    assert lines[-1].startswith("2024-05-01T12:00:00.160Z connectivity checking -> online (internet_answers)")
+    assert "connectivity probing -> attaching (interface_proven) eth2: the grid answers" in lines[-3]
+    assert lines[-1].startswith("2024-05-01T12:00:00.210Z connectivity checking -> online (uplink_works)")
     assert all(" connectivity " in line for line in lines)
 
 

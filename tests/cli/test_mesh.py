@@ -2,144 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import stat
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from ipaddress import ip_interface
 from pathlib import Path
-from typing import Any
 
 import pytest
-from attrs import field, frozen
 from nacl.public import PrivateKey
 
-from zosfsm.cli import main
-from zosfsm.grid.client import GridClient
-from zosfsm.grid.database import Database
-from zosfsm.grid.documents import Farm, Interface, Node
+from tests.cli.mesh_server import (
+    HIDDEN,
+    NODES,
+    OTHER,
+    PUBLIC,
+    Grid,
+    Players,
+    mesh,
+    nodes_printed,
+    playing,
+    serving,
+    settle_in,
+    state,
+    write_request,
+)
 from zosfsm.grid.identity import Identity
 from zosfsm.grid.network import NetworkReservation
-from zosfsm.grid.reservations import Poll, Reservation, Result, ResultState, StoredReservation
-from zosfsm.grid.serving import GridServer, listening_socket
+from zosfsm.grid.reservations import Result, ResultState
 from zosfsm.grid.signing import reservation_holds
-
-PUBLIC, HIDDEN, OTHER = (Identity.from_seed(bytes([number]) * 32) for number in (1, 2, 3))
-ADDRESSES = {PUBLIC: "203.0.113.5/24", HIDDEN: "192.168.1.5/24", OTHER: "192.168.2.5/24"}
-NODES = tuple(ADDRESSES)
-
-
-@frozen
-class Grid:
-    """A running server, and how a test speaks to it."""
-
-    url: str
-
-    async def _with(self, identity: Identity | None, method: str, arguments: tuple[Any, ...]) -> Any:
-        client = GridClient(self.url, identity)
-        try:
-            return await getattr(client, method)(*arguments)
-        finally:
-            await client.aclose()
-
-    def ask(self, method: str, *arguments: Any, identity: Identity | None = None) -> Any:
-        return asyncio.run(self._with(identity, method, arguments))
-
-    def of(self, node: Identity) -> tuple[Reservation, ...]:
-        poll: Poll = self.ask("poll", node.identifier, 0, 0)
-        return poll.reservations
-
-
-@frozen
-class Players:
-    """The nodes' part: they answer what they find, each in its own way, and mark deleted what is to be deleted."""
-
-    grid: Grid
-    refusals: dict[Identity, str] = field(factory=dict)
-    silent: set[Identity] = field(factory=set)
-    stop: threading.Event = field(factory=threading.Event)
-
-    def play(self) -> None:
-        while not self.stop.wait(0.02):
-            for node in NODES:
-                if node not in self.silent:
-                    self._turn(node)
-
-    def _turn(self, node: Identity) -> None:
-        for reservation in self.grid.of(node):
-            stored: StoredReservation = self.grid.ask("reservation", reservation.id)
-            if reservation.to_delete and not stored.deleted:
-                self.grid.ask("mark_deleted", reservation.id)
-            if stored.result is None:
-                self._answer(node, reservation)
-
-    def _answer(self, node: Identity, reservation: Reservation) -> None:
-        error = self.refusals.get(node, "")
-        state = ResultState.ERROR if error else ResultState.OK
-        result = Result(reservation.type, reservation.id, datetime.now(UTC), state, error)
-        self.grid.ask("put_result", result, identity=node)
 
 
 @pytest.fixture
 def grid(tmp_path: Path) -> Iterator[Grid]:
-    database = Database.open(f"sqlite:///{tmp_path}/bcdb.sqlite")
-    listener = listening_socket("127.0.0.1", 0)
-    listening = threading.Event()
-    server = GridServer(database, listening.set)
-    thread = threading.Thread(target=lambda: server.run(sockets=[listener]))
-    thread.start()
-    assert listening.wait(10)
-    made = Grid(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    made.ask("add_farm", Farm("farm"))
-    for node, address in ADDRESSES.items():
-        made.ask("register_node", Node(node.identifier, 1))
-        made.ask("publish_interfaces", node.identifier, [Interface("zos", (ip_interface(address),))])
-    yield made
-    server.should_exit = True
-    thread.join(10)
-    listener.close()
-    database.close()
-
-
-@contextmanager
-def playing(players: Players) -> Iterator[None]:
-    thread = threading.Thread(target=players.play)
-    thread.start()
-    try:
-        yield
-    finally:
-        players.stop.set()
-        thread.join(10)
+    with serving(tmp_path) as running:
+        yield running
 
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.delenv("ZOS_BCDB_URL", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    return write_request(tmp_path / "office.toml", NODES)
-
-
-def write_request(path: Path, nodes: tuple[Identity, ...], more: str = "") -> Path:
-    tables = "".join(f'[[nodes]]\nid = "{node.identifier}"\n' for node in nodes)
-    path.write_text(f'name = "office"\nrange = "10.1.0.0/16"\n{tables}{more}')
-    return path
-
-
-def mesh(*words: object) -> int:
-    return main.main(["mesh", *(str(word) for word in words)])
-
-
-def state(file: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(file.with_name(f"{file.name}.state.json").read_text())
-    return document
-
-
-def nodes_printed(text: str) -> dict[str, dict[str, str]]:
-    return {node["node_id"]: node for node in json.loads(text)["nodes"]}
+    return settle_in(tmp_path, monkeypatch)
 
 
 def test_a_network_is_applied_shown_and_deleted(grid: Grid, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,10 +96,17 @@ def test_plan_says_what_apply_does_and_does_nothing(
     assert [(r.node_id, str(r.subnet), r.wg_listen_port) for r in network.net_resources] == [
         (node["node_id"], node["subnet"], node["port"]) for node in planned["nodes"]
     ]
+    assert [(pair["path"], pair["kind"]) for pair in planned["pairs"]] == [
+        *[("direct IPv4", "direct")] * 3,
+        (f"by way of {PUBLIC.identifier}", "relayed"),
+        ("direct IPv4", "direct"),
+        (f"by way of {PUBLIC.identifier}", "relayed"),
+    ]
     capsys.readouterr()
     assert mesh("plan", file) == 0
     text = capsys.readouterr().out
     assert text.count("keep") >= 3
+    assert f"by way of {PUBLIC.identifier[:8]} " in text
     assert not any(node["private_key"] in text for node in state(file)["nodes"])
 
 
@@ -282,25 +191,12 @@ def test_an_answer_that_the_node_did_not_sign_does_not_count(
     assert "not signed" in capsys.readouterr().err
 
 
-def test_a_laptop_gets_its_configuration(grid: Grid, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_request(file, NODES, f'[[access]]\nname = "laptop"\nthrough = "{PUBLIC.identifier}"\n')
-    assert mesh("plan", file, "--grid", grid.url) == 0
-    assert mesh("apply", file, "--grid", grid.url, "--wait", "0") == 0
-    capsys.readouterr()
-    assert mesh("show", file, "--wg-quick", "laptop") == 0
-    text = capsys.readouterr().out
-    remembered = state(file)["access"][0]
-    assert f"PrivateKey = {remembered['private_key']}" in text
-    assert "Endpoint = 203.0.113.5:" in text
-    assert mesh("show", file, "--wg-quick", "tablet") == 3
-
-
 def test_hidden_nodes_alone_are_refused_and_nothing_is_sent(
     grid: Grid, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_request(file, (HIDDEN, OTHER))
     assert mesh("apply", file, "--grid", grid.url) == 1
-    assert "no public IPv4 node" in capsys.readouterr().err
+    assert f"cannot connect node {HIDDEN.identifier} (hidden, sends over IPv4)" in capsys.readouterr().err
     assert grid.of(HIDDEN) == ()
 
 

@@ -11,9 +11,21 @@ import pytest
 from zosfsm.cli import run as module
 from zosfsm.cli.main import main
 from zosfsm.node.lock import NodeLock
+from zosfsm.node.node import Node
 from zosfsm.node.store import STORE_NAME
 
 COMMANDS = ["run", "teardown"]
+
+
+@pytest.fixture(autouse=True)
+def no_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is not refused ends here: these commands are called in the test's own process."""
+
+    def made(*_arguments: object) -> None:
+        raise AssertionError("a node was made")
+
+    monkeypatch.setattr(Node, "__init__", made)
+    monkeypatch.setattr(module, "switch_on_all", lambda _links, _is_left_alone: ())
 
 
 @pytest.fixture
@@ -87,13 +99,14 @@ def test_a_run_directory_that_cannot_be_used_is_told(call: Callable[..., str], c
 def test_run_is_the_node_until_it_is_told_to_stop_and_exits_with_0(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[bool] = []
+    told: list[tuple[tuple[str, ...], bool]] = []
 
-    async def be_the_node(_configuration: object, _store: object, tear_down: bool) -> None:
-        told.append(tear_down)
+    def be_the_node(_configuration: object, switched_on: tuple[str, ...], tear_down: bool) -> None:
+        told.append((switched_on, tear_down))
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(module, "switch_on_all", lambda _links, _is_left_alone: ("eth0",))
     monkeypatch.setattr(module, "_be_the_node", be_the_node)
     words = ["--state-dir", str(tmp_path / "state"), "--run-dir", str(tmp_path / "run"), "--cmdline", ""]
     assert main(["run", *words, "--teardown-on-exit"]) == 0
-    assert told == [True]
+    assert told == [(("eth0",), True)]

@@ -48,9 +48,9 @@ def test_the_table_shows_machines_nics_resources_and_warnings(node: DrivenNode, 
     lines = plain(read_status(tmp_path), node.now + timedelta(seconds=65)).splitlines()
     assert lines[0].startswith("node 4Vn1pXrQ7kzJ, farm 7: online, ")
     assert any(line.split()[:3] == ["connectivity", "online", "1"] for line in lines)
-    assert any(line.split()[:3] == ["eth1", "02:00:00:00:00:01", "carrier"] for line in lines)
+    assert any(line.split()[:3] == ["eth2", "selected", "192.0.3.7/24"] for line in lines)
     assert any(line.split()[:3] == [NETWORK_ID, "office", "active"] for line in lines)
-    assert any(line.startswith("no-gateway  eth1: leased 192.0.2.7/24") for line in lines)
+    assert not any(line.startswith("path:eth1") for line in lines)
 
 
 def test_elsewhere_than_on_a_terminal_it_is_plain(

@@ -39,7 +39,7 @@ def test_a_state_that_is_reached_is_0(node: DrivenNode, tmp_path: Path) -> None:
 
 
 def test_all_conditions_must_hold(node: DrivenNode, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    node.finds_an_uplink().hears("connectivity", "internet_answers")
+    node.goes_online()
     assert wait(tmp_path, "connectivity=online", "registration=registered") == 3
     told = capsys.readouterr().err
     assert "expected registration=registered within 0 s, found registration=registering" in told
@@ -52,7 +52,7 @@ def test_a_time_that_is_over_is_3_and_says_where_it_stands_and_why(
     assert wait(tmp_path, "connectivity=online") == 3
     told = capsys.readouterr().err
     assert told.startswith("zosfsm wait: expected connectivity=online within 0 s, found connectivity=waiting")
-    assert "eth0: no carrier; eth1: no carrier; eth2: no carrier." in told
+    assert "eth0, eth1 and eth2: no carrier." in told
     assert told.count("\n") == 1
 
 
@@ -74,7 +74,7 @@ def test_a_stopped_node_is_online_no_more(node: DrivenNode, tmp_path: Path) -> N
 
 def test_it_is_noticed_when_it_comes_true(node: DrivenNode, tmp_path: Path) -> None:
     node.finds_an_uplink()
-    later = threading.Timer(0.15, lambda: node.hears("connectivity", "internet_answers"))
+    later = threading.Timer(0.15, lambda: node.is_proven("eth2"))
     later.start()
     began = time.monotonic()
     assert wait(tmp_path, "connectivity=online", timeout="30") == 0
@@ -99,7 +99,7 @@ def test_a_nic_that_is_not_there_is_named(node: DrivenNode, tmp_path: Path, caps
     ("words", "sentence"),
     [
         (["connectivity"], "expected MACHINE=STATE such as connectivity=online, found 'connectivity'"),
-        (["tea=hot"], "expected one of the machines connectivity, interface, lease"),
+        (["tea=hot"], "expected one of the machines connectivity, interface, "),
         (["connectivity=onlin"], "expected one of connectivity's states off, listing"),
         (["connectivity:eth0=online"], "expected connectivity, found 'connectivity:eth0'"),
         (["interface=selected"], "expected interface:NAME, since there may be several, found 'interface'"),

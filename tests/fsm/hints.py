@@ -8,16 +8,23 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any
 
 from attrs import evolve
 
 from tests.fsm.sampling import Hints, sampler, value
-from zosfsm.fsm.explorer import START, Samples
-from zosfsm.lifecycles.lease_data import LeaseData, LeaseStart
+from zosfsm.fsm.explorer import START, Facet, Samples
+from zosfsm.lifecycles.connectivity_data import Nic, NicsListed, Standing
+from zosfsm.lifecycles.interface_data import Adopted, InterfaceReport, Probe
+from zosfsm.lifecycles.lease_data import Leased, LeaseData, LeaseStart
 from zosfsm.lifecycles.lease_terms import Lease, Reply
+from zosfsm.lifecycles.path_data import PathReport, PathStanding, RouterAdvertised, TryPath
 from zosfsm.lifecycles.resource import NETWORK, NetworkFacts, ReservationFacts
+from zosfsm.lifecycles.uplink_policy import Family, UplinkPolicy
+
+MAC = "02:00:00:00:00:01"
+NICS = ("eth1", "eth2", "eth10")
 
 
 def _servable(_known: Any, source: random.Random) -> ReservationFacts:
@@ -43,7 +50,16 @@ def _start(owner: str, previous: bool, install_on: str | None) -> Callable[[Any,
 def _lease(source: random.Random) -> Lease:
     days = [START + timedelta(days=count) for count in (0, 300, 350, 400)]
     lease = value(Lease, source)
-    return evolve(lease, obtained=days[0], renewal=days[1], rebinding=days[2], expiry=days[3])
+    server = value(IPv4Address, source)
+    return evolve(lease, server=server, obtained=days[0], renewal=days[1], rebinding=days[2], expiry=days[3])
+
+
+def _given_by_hand(_known: Any, source: random.Random) -> LeaseStart:
+    address = source.choice((IPv4Interface("192.0.2.7/24"), IPv4Interface("192.0.2.8/24")))
+    static = evolve(
+        _lease(source), address=address, server=None, router=None, renewal=None, rebinding=None, expiry=None
+    )
+    return LeaseStart("eth1", None, MAC, "path:eth1/ipv4", None, source.choice((None, "eth1")), static)
 
 
 def _fitting(known: LeaseData, source: random.Random) -> Reply:
@@ -51,7 +67,7 @@ def _fitting(known: LeaseData, source: random.Random) -> Reply:
     asked = [known.offer.address] if known.offer else []
     asked += [lease.address.ip for lease in (known.previous, known.lease) if lease]
     servers = [known.offer.server] if known.offer else []
-    servers += [lease.server for lease in (known.previous, known.lease) if lease]
+    servers += [lease.server for lease in (known.previous, known.lease) if lease and lease.server]
     return Reply(
         xid=known.exchange.xid if known.exchange else 0,
         server_identifier=source.choice(servers or [IPv4Address("192.0.2.1")]),
@@ -63,20 +79,94 @@ def _fitting(known: LeaseData, source: random.Random) -> Reply:
     )
 
 
+def _granted(router: str | None) -> Callable[[Any, random.Random], Leased]:
+    """A lease that holds for long, with or without a gateway."""
+    gateway = IPv4Address(router) if router else None
+    server, address = IPv4Address("192.0.2.1"), IPv4Interface("192.0.2.7/24")
+    lease = Lease(address, server, gateway, (), (), "", None, START, None, None, None)
+    return lambda _known, _source: Leased(lease)
+
+
+def _tried(_known: Any, source: random.Random) -> TryPath:
+    """A path that an earlier start has left in use."""
+    return TryPath("zos", MAC, True, previous=_granted("192.0.2.1")(None, source).lease)
+
+
+def _router(known: Any, source: random.Random) -> RouterAdvertised:
+    """A router that serves, mostly the one that is known."""
+    seen = getattr(known, "router", None)
+    if seen is not None and source.random() < 0.5:
+        return evolve(seen, lifetime=timedelta(minutes=30))
+    return RouterAdvertised(
+        router=IPv6Address(source.choice(("fe80::1", "fe80::2"))),
+        router_mac=MAC,
+        lifetime=timedelta(seconds=source.choice((1800, 0))),
+        addresses=(IPv6Interface("2001:db8::7/64"),),
+    )
+
+
+def _path(_known: Any, source: random.Random) -> PathReport:
+    """What a path says."""
+    return PathReport(source.choice(list(Family)), source.choice(list(PathStanding)), "as it is")
+
+
+def _nic_report(link: str) -> Callable[[Any, random.Random], InterfaceReport]:
+    """What a NIC says whose only path stands like that."""
+
+    def report(_known: Any, source: random.Random) -> InterfaceReport:
+        standing = source.choice((PathStanding.GATEWAY, PathStanding.LIMITED, PathStanding.FAILED))
+        paths = (PathReport(Family.IPV4, standing, "as it is"),)
+        return InterfaceReport(link, MAC, paths, "as it is", carrier=source.random() < 0.8)
+
+    return report
+
+
+def _nics(*plugged: bool, in_bridge: bool = False) -> Callable[[Any, random.Random], NicsListed]:
+    nics = tuple(Nic(name, MAC, carrier, in_bridge) for name, carrier in zip(NICS, plugged, strict=False))
+    return lambda _known, _source: NicsListed(nics)
+
+
 HINTS: Hints = {
+    Leased: (_granted("192.0.2.1"), _granted("192.0.2.9"), _granted(None)),
+    TryPath: (_tried,),
+    RouterAdvertised: (_router,) * 4,
+    PathReport: (_path,) * 6,
+    Probe: (lambda _known, _source: Probe(), lambda _known, _source: Probe(vlan=100)),
+    Adopted: (lambda _known, _source: Adopted("zos", MAC, Probe()),),
+    InterfaceReport: tuple(map(_nic_report, NICS)),
+    NicsListed: (_nics(True, True, True), _nics(True, False), _nics(False), _nics(True, in_bridge=True)),
+    UplinkPolicy: (
+        lambda _known, _source: UplinkPolicy(preferred=("eth10",), excluded=("a",)),
+        lambda _known, _source: UplinkPolicy(),
+    ),
     ReservationFacts: (_servable,) * 3,
-    LeaseStart: (_start("interface:eth1", True, None), _start("dmz", False, "eth1"), _start("dmz", True, None)),
+    LeaseStart: (
+        _start("path:eth1/ipv4", True, None),
+        _start("path:eth1/ipv4", False, None),
+        _start("dmz", False, "eth1"),
+        _start("dmz", True, None),
+        _given_by_hand,
+    ),
     Reply: (_fitting,) * 4,
 }
 
-PROMISES: Mapping[str, Callable[[Any], bool]] = {
-    "connectivity.interface_usable": lambda report: report.lease is not None,
+PROMISES: Mapping[str, Callable[[Any], bool]] = {}
+
+# What tells ways through a machine apart besides its states.
+FACETS: Mapping[str, Facet] = {
+    "path": lambda data: (data.was_proven, data.is_configured, data.is_on_bridge, data.lease is None),
+    "interface": lambda data: data.carrier,
+    "connectivity": lambda data: (
+        data.settled_by is not None,
+        any(nic.standing is Standing.PROVEN and nic.name != data.current for nic in data.candidates),
+        any(nic.standing in (Standing.NEAR, Standing.LIMITED) for nic in data.candidates),
+    ),
 }
 
 
-def promised(machine: str, samples: Samples | None = None) -> Samples:
-    """Samples for one machine, without what its fellows promise never to tell it."""
-    plain = samples or sampler(hints=HINTS)
+def promised(machine: str, count: int = 6) -> Samples:
+    """`count` samples of every payload besides the hints, without what the machine's fellows promise never to tell."""
+    plain = sampler(count=count, hints=HINTS)
 
     def kept(trigger: str, kind: type, known: object) -> Sequence[object]:
         promise = PROMISES.get(f"{machine}.{trigger}", lambda _data: True)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fsm.hints import PROMISES, promised
+from tests.fsm.hints import FACETS, PROMISES, promised
 from tests.fsm.sampling import value
 from zosfsm.fsm.definition import MachineDefinition
 from zosfsm.fsm.engine import Engine
@@ -30,14 +30,26 @@ MACHINES: Mapping[str, tuple[MachineDefinition, Lifecycle[Any]]] = {
     definition.name: (definition, lifecycle) for definition, lifecycle in catalogue()
 }
 # Where a way through the machine is long, or forks early: so many instances are followed on each way.
-CASES_A_WAY = {"connectivity": 6, "lease": 5}
+CASES_A_WAY = {"connectivity": 2, "lease": 8, "path": 1}
+# So many plain samples of each payload; the hints are enough for the machines that have many states.
+SAMPLES = {"connectivity": 1, "path": 1}
+# A path's key says of which family it is, and each family has states of its own.
+KEYS = {"path": ("eth1/ipv4", "eth1/ipv6")}
 PROVOKED: dict[str, Provocation] = {}
 
 
 def provoked(name: str) -> Provocation:
     """The machine's provocation, made once for all tests."""
     if name not in PROVOKED:
-        PROVOKED[name] = provoke(*MACHINES[name], promised(name), CASES_A_WAY.get(name, 2))
+        whole, facet = Provocation(name), FACETS.get(name, lambda _data: None)
+        for key in KEYS.get(name, ("sample",)):
+            samples = promised(name, SAMPLES.get(name, 6))
+            part = provoke(*MACHINES[name], samples, CASES_A_WAY.get(name, 2), key, facet)
+            whole.faults += part.faults
+            whole.visited |= part.visited
+            whole.taken |= part.taken
+            whole.effects += part.effects
+        PROVOKED[name] = whole
     return PROVOKED[name]
 
 
@@ -94,7 +106,11 @@ def test_every_payload_survives_the_journal(name: str) -> None:
             assert structured(unstructured(payload), kind) == payload
 
 
-NAMES = [name if definition.instances == "one" else f"{name}:eth1" for name, (definition, _) in MACHINES.items()]
+NAMES = [
+    name if definition.instances == "one" else f"{name}:{key}"
+    for name, (definition, _) in MACHINES.items()
+    for key in KEYS.get(name, ("eth1",))
+]
 
 
 @settings(max_examples=60, deadline=None)

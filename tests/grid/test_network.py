@@ -89,6 +89,27 @@ def test_the_sealed_key_is_in_no_text() -> None:
     assert "abab" not in repr(network)
 
 
+def test_a_network_that_a_later_peer_repeats_is_its_fallback_and_stays_with_the_first() -> None:
+    document = network_object()
+    peers = document["net_resources"][0]["peers"]
+    peers[1]["allowed_ips"] += ["10.1.2.0/24", "100.64.1.2/32"]
+    network = NetworkReservation.from_text(json.dumps(document))
+    first, second = network.resource_of(FIRST).peers
+    before = NetworkReservation.from_text(json.dumps(network_object())).resource_of(FIRST).peers
+    assert (first, second) == before
+    assert json.loads(json.dumps(network.to_document()))["net_resources"][0] == document["net_resources"][0]
+
+
+def test_a_network_that_three_peers_name_is_refused() -> None:
+    document = network_object()
+    peers = document["net_resources"][0]["peers"]
+    peers.append({**peers[1], "wg_public_key": base64.b64encode(b"t" * 32).decode()})
+    peers[1]["allowed_ips"] = peers[2]["allowed_ips"] = ["10.1.2.0/24"]
+    with pytest.raises(DocumentInvalid) as refusal:
+        NetworkReservation.from_text(json.dumps(document))
+    assert "net_resources[0].peers[2].allowed_ips[0]" in str(refusal.value)
+
+
 def test_a_node_without_a_part_is_told_so() -> None:
     network = NetworkReservation.from_text(json.dumps(network_object()))
     with pytest.raises(DocumentInvalid, match="none"):
@@ -146,7 +167,6 @@ def test_the_network_id_is_thirteen_characters_of_base58_of_md5() -> None:
         ("net_resources[0].peers[0].allowed_ips[0]", "100.127.0.0/16"),
         ("net_resources[0].peers[0].allowed_ips[0]", "10.1.1.0/24"),
         ("net_resources[0].peers[0].allowed_ips[0]", "10.1.2.1/24"),
-        ("net_resources[0].peers[1].allowed_ips[0]", "10.1.2.0/24"),
     ],
 )
 def test_a_wrong_field_is_named(path: str, value: object) -> None:

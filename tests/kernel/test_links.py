@@ -7,12 +7,12 @@ import json
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.waiting import until
 from zosfsm.kernel import namespaces
 from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.links import Links
@@ -30,13 +30,6 @@ def ip(namespace: str, *words: str) -> list[dict[str, Any]]:
 
 def link(namespace: str, name: str) -> dict[str, Any]:
     return ip(namespace, "-d", "link", "show", "dev", name)[0]
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 # Looking

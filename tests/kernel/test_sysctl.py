@@ -50,3 +50,10 @@ def test_a_refused_value_is_an_error(namespace: str) -> None:
 def test_a_name_outside_of_proc_sys_is_refused(name: str) -> None:
     with pytest.raises(KernelError, match="expected words joined by dots"):
         sysctl.read(name)
+
+
+def test_what_this_kernel_offers_can_be_asked(namespace: str) -> None:
+    assert sysctl.is_offered("net/ipv6/conf/lo/disable_ipv6", namespace)
+    assert not sysctl.is_offered("net/ipv6/conf/absent/disable_ipv6", namespace)
+    with pytest.raises(KernelError, match="no-such-namespace"):
+        sysctl.is_offered("net/ipv6/conf/lo/disable_ipv6", "no-such-namespace")

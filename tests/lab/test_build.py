@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab.ground import Ground
 from tests.lab.host import host_picture
-from tests.lab.waiting import until
+from tests.waiting import until
 from zosfsm.kernel.links import Links
 from zosfsm.lab.build import build_ground, mac_of
 from zosfsm.lab.node_process import enter

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from tests.lab.ground import Ground
-from tests.lab.waiting import until
+from tests.waiting import until
 from zosfsm.kernel.links import Links
 from zosfsm.kernel.namespaces import entered
 from zosfsm.lab.build import mac_of

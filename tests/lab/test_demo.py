@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.waiting import until
+from tests.waiting import until
 from zosfsm.lab.farm import traces
 from zosfsm.lab.place import Place
 

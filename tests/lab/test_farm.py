@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.lab.ground import Ground
-from tests.lab.waiting import until
+from tests.waiting import until
 from zosfsm.lab.errors import LabInUse
 from zosfsm.lab.farm import build_farm, faults, take_down, traces
 from zosfsm.lab.node_process import enter

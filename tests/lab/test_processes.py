@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from tests.lab.waiting import until
+from tests.waiting import until
 from zosfsm.lab.errors import LabError
 from zosfsm.lab.processes import ProcessIdentity, identify, inhabitants, is_alive, kill, spawn, stop
 

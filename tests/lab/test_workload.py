@@ -13,7 +13,7 @@ import pytest
 from attrs import frozen
 
 from tests.lab.ground import Ground
-from tests.lab.waiting import until
+from tests.waiting import until
 from zosfsm.lab.leaks import after_teardown, namespaces_of, open_doors, open_tunnel_ports, tunnel_processes
 from zosfsm.lab.node_process import enter
 from zosfsm.lab.probes import reachable_pairs, reaches_internet, reaches_workload, uplink_of, ways_in

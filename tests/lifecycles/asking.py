@@ -77,9 +77,10 @@ def told(effects: tuple[Effect, ...]) -> list[tuple[str, str]]:
     return [(effect.to, effect.trigger) for effect in effects if isinstance(effect, Tell)]
 
 
-def untested(lifecycle: type[Lifecycle[Any]], file: str) -> list[str]:
-    """Guards, actions and deadlines that a test file never names: guards and actions of a machine are all tested."""
-    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
-    named = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+def untested(lifecycle: type[Lifecycle[Any]], *files: str) -> list[str]:
+    """Guards, actions and deadlines that no such test file names: guards and actions of a machine are all tested."""
+    trees = [ast.parse(Path(file).read_text(encoding="utf-8")) for file in files]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    named = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     roles = ("guard", "action", "deadline")
     return sorted(name for role in roles for name in lifecycle.implements(role) if name not in named)

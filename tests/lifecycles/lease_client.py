@@ -23,7 +23,7 @@ SERVER = IPv4Address("192.0.2.1")
 OTHER_SERVER = IPv4Address("192.0.2.2")
 ADDRESS = IPv4Address("192.0.2.7")
 BEGINNING = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
-START = LeaseStart("eth2", None, MAC, "interface:eth2", None, None)
+START = LeaseStart("eth2", None, MAC, "path:eth2/ipv4", None, None)
 INSTALLING = evolve(START, link="public", namespace="ndmz", owner="dmz", install_on="public")
 DEFINITION = load(states_directory() / "lease.toml")
 GRANT = Reply(

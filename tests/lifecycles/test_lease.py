@@ -62,7 +62,7 @@ def test_a_client_discovers_requests_checks_and_is_bound() -> None:
     assert client.answered("ack") == (ProbeAddress("eth2", None, MAC, ADDRESS),)
     kept, told = client.hears("address_free")
     assert kept == StoreLease("eth2", client.lease)
-    assert (told.to, told.trigger, told.data) == ("interface:eth2", "leased", Leased(client.lease))
+    assert (told.to, told.trigger, told.data) == ("path:eth2/ipv4", "leased", Leased(client.lease))
     assert client.state == "bound"
 
 
@@ -95,10 +95,23 @@ def test_after_ten_seconds_of_silence_the_owner_is_told_and_asking_goes_on_for_e
     assert (client.state, kinds(client.told())) == ("backing_off", ["no_lease"])
     assert client.told()[0].data == NoLease("5 DISCOVERs, no OFFER")
     assert client.told()[0].reason == "5 DISCOVERs, no OFFER"
-    client.waits(DAY)
-    tries = len(client.sent(SendDiscover)) / 5
-    assert DAY / 75 < tries < DAY / 55
+    client.waits(3600)
     client.hears("carrier_back")
+    client.answered("offer")
+    client.answered("ack")
+    client.hears("address_free")
+    assert client.state == "bound"
+
+
+def test_however_long_a_line_was_dead_it_is_asked_again_every_eight_seconds() -> None:
+    client = Client()
+    client.hears("start", START)
+    client.waits(DAY / 4)
+    pauses = [after - before for before, after in pairwise(seconds(client, SendDiscover))]
+    assert max(pauses) < 8
+    assert len(pauses) < DAY / 4 / 14 * 6
+    while client.state != "selecting":
+        client.waits(0.5)
     client.answered("offer")
     client.answered("ack")
     client.hears("address_free")
@@ -130,7 +143,7 @@ def test_a_server_that_let_us_down_is_taken_again_when_nobody_else_is_there() ->
     assert client.state == "requesting"
 
 
-def test_a_storm_of_naks_is_slowed_down_to_one_a_minute() -> None:
+def test_a_storm_of_naks_is_slowed_down_to_one_every_few_seconds() -> None:
     client = Client()
     client.hears("start", START)
     naks = 0
@@ -143,8 +156,10 @@ def test_a_storm_of_naks_is_slowed_down_to_one_a_minute() -> None:
             naks += 1
     requests = seconds(client, SendRequest)
     pauses = [after - before for before, after in pairwise(requests)]
-    assert naks == len(requests) < 15
-    assert min(pauses) >= 1 and max(pauses) <= 65
+    assert naks == len(requests) < 120
+    assert min(pauses) >= 1 and max(pauses) <= 8
+    # The steps are those of the back-off, however fast the NAKs come; the test's clock moves by half a second.
+    assert min(pauses[5:]) >= 3.2
     assert client.told()[0].trigger == "no_lease"
     assert client.told()[0].reason.startswith("192.0.2.1 refuses 192.0.2.7: pool[31m exhausted!!")
     assert len(client.told()[0].reason) < 130
@@ -153,7 +168,7 @@ def test_a_storm_of_naks_is_slowed_down_to_one_a_minute() -> None:
 def test_after_a_lease_the_back_off_begins_anew() -> None:
     client = Client()
     client.hears("start", START)
-    client.waits(DAY)
+    client.waits(3600)
     client.hears("carrier_back")
     client.answered("offer")
     client.answered("nak")
@@ -205,7 +220,7 @@ def test_a_socket_that_failed_is_opened_anew_by_the_next_message_and_named_in_th
 @pytest.mark.parametrize(
     ("changes", "refusal"),
     [
-        ({"owner": "resource:1"}, "expected an interface or the DMZ as owner, found 'resource:1'"),
+        ({"owner": "resource:1"}, "expected a path or the DMZ as owner, found 'resource:1'"),
         ({"link": "a-name-of-sixteen"}, "expected a link's name of 1 to 15 bytes, found 'a-name-of-sixteen'"),
         ({"mac": "02:00"}, "expected a MAC address, found '02:00'"),
         ({"install_on": ""}, "expected a link's name of 1 to 15 bytes to install on, found ''"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Any
 
+import pytest
 from attrs import evolve
 
 from tests.lifecycles.lease_client import (
@@ -32,11 +34,13 @@ from zosfsm.lifecycles.lease import (
     Moved,
     OpenSocket,
     ProbeAddress,
+    Route,
     SendRelease,
     SendRequest,
     StoreLease,
     Withdraw,
 )
+from zosfsm.lifecycles.lease_terms import ANYWHERE
 
 MOVED = Moved("zos", BRIDGE_MAC)
 DAY = 86400
@@ -95,6 +99,35 @@ def test_a_renewal_on_other_terms_is_installed_and_told() -> None:
     assert client.verdicts["terms_differ"].reason == "address, gateway changed"
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"routers": ()}, "gateway"),
+        ({"name_servers": (OTHER_SERVER,)}, "name servers"),
+        ({"domain": "other.example"}, "domain"),
+        ({"mtu": 1400}, "MTU"),
+        (
+            {"classless_routes": (Route(IPv4Network("198.51.100.0/24"), SERVER), Route(ANYWHERE, SERVER))},
+            "routes",
+        ),
+        ({"netmask": IPv4Address("255.255.255.128")}, "address"),
+    ],
+)
+@pytest.mark.parametrize("state", ["renewing", "rebinding", "verifying"])
+def test_whatever_changes_while_the_lease_is_kept_is_installed_and_told(
+    state: str, changes: dict[str, Any], words: str
+) -> None:
+    client = Client().becomes_bound(INSTALLING)
+    if state == "verifying":
+        client.hears("carrier_back")
+    else:
+        client.waits({"renewing": 1800, "rebinding": 3150}[state])
+    assert client.state == state
+    assert kinds(client.answered("ack", **changes)) == ["Install", "StoreLease", "lease_changed"]
+    assert client.verdicts["terms_differ"].reason == f"{words} changed"
+    assert client.told()[-1].data == Leased(client.lease)
+
+
 def test_a_refused_renewal_ends_the_lease_at_once() -> None:
     client = Client().becomes_bound(INSTALLING)
     client.waits(1800)
@@ -123,8 +156,27 @@ def test_an_infinite_lease_is_never_renewed() -> None:
     assert client.state == "bound" and client.engine.next_deadline() is None
 
 
-def test_a_conflict_that_is_seen_later_ends_the_lease() -> None:
+def test_an_address_in_use_that_somebody_else_takes_is_defended_once() -> None:
     client = Client().becomes_bound(INSTALLING)
+    for _ in range(3):
+        assert client.hears("address_taken", Conflict(STRANGER)) == (Announce("public", "ndmz", ADDRESS, MAC),)
+        assert client.state == "bound"
+        client.waits(10)
+    client.waits(1770)
+    assert client.state == "renewing"
+    assert kinds(client.hears("address_taken", Conflict(STRANGER))) == ["Announce"]
+    assert kinds(client.told()) == ["leased"]
+
+
+def test_while_a_nic_is_tried_the_address_is_defended_there() -> None:
+    client = Client().becomes_bound()
+    assert client.hears("address_taken", Conflict(STRANGER)) == (Announce("eth2", None, ADDRESS, MAC),)
+
+
+def test_a_conflict_that_goes_on_after_the_defence_ends_the_lease() -> None:
+    client = Client().becomes_bound(INSTALLING)
+    client.hears("address_taken", Conflict(STRANGER))
+    client.waits(9.9)
     effects = client.hears("address_taken", Conflict(STRANGER))
     assert kinds(effects) == ["SendDecline", "Withdraw", "ForgetLease", "lease_lost"]
     assert kinds(client.waits(10)) == ["SendDiscover", "no_lease"]

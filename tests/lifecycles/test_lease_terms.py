@@ -169,6 +169,11 @@ def test_a_route_that_would_misdirect_the_node_itself_is_left_out(route: str) ->
     assert lease_from(evolve(GRANT, classless_routes=(stray,)), BEGINNING).routes == ()
 
 
+def test_a_route_to_the_leases_own_network_is_left_out() -> None:
+    stray, inside = Route(IPv4Network("192.0.2.0/24"), ROUTER), Route(IPv4Network("192.0.2.128/25"), ROUTER)
+    assert lease_from(evolve(GRANT, classless_routes=(stray, inside)), BEGINNING).routes == (inside,)
+
+
 def test_no_more_routes_and_name_servers_are_taken_than_anybody_needs() -> None:
     routes = tuple(Route(IPv4Network((0x0A000000 + number * 256, 24)), ROUTER) for number in range(500))
     servers = tuple(IPv4Address(f"192.0.2.{number}") for number in range(2, 200))

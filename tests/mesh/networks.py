@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from collections.abc import Mapping, Set
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 
 import base58
+from attrs import evolve
 
-from zosfsm.mesh.plans import KeyPair, MeshPlan, NodeFacts
+from zosfsm.mesh.plans import Family, KeyPair, Lan, MeshPlan, NodeFacts
 from zosfsm.mesh.request import AccessRequest, MeshRequest, NodeRequest
 
 RANGE = IPv4Network("10.1.0.0/16")
@@ -43,39 +46,76 @@ def hidden(number: int) -> NodeFacts:
     return NodeFacts(node_id(number))
 
 
+def only_v4(number: int) -> NodeFacts:
+    return evolve(public(number), dials=frozenset({Family.IPV4}))
+
+
+def only_v6(number: int) -> NodeFacts:
+    return evolve(public_v6(number), dials=frozenset({Family.IPV6}))
+
+
+def hidden_v6(number: int) -> NodeFacts:
+    return evolve(hidden(number), dials=frozenset({Family.IPV6}))
+
+
+def in_lan(number: int, third: int = 1, farm: int = 1) -> NodeFacts:
+    """A hidden node in 192.168.x.0/24 of a farm."""
+    lan = Lan(IPv4Interface(f"192.168.{third}.{number}/24"), IPv4Address(f"192.168.{third}.254"), farm)
+    return evolve(hidden(number), lan=lan)
+
+
+def silent(node: NodeFacts, silence: timedelta | None = timedelta(hours=2, minutes=5)) -> NodeFacts:
+    return evolve(node, silence=silence)
+
+
 def request_for(*facts: NodeFacts, access: tuple[AccessRequest, ...] = (), name: str = "office") -> MeshRequest:
     return MeshRequest(name, RANGE, tuple(NodeRequest(node.identifier) for node in facts), access=access)
 
 
-def next_hop(plan: MeshPlan, here: str, target: IPv4Address) -> str | None:
-    """Which member `here` sends a packet for `target` to, by public key; members are known by their public keys."""
+Pair = frozenset[str]
+"""The public keys of two members."""
+
+
+def routes_of(plan: MeshPlan, here: str, broken: Set[Pair] = frozenset()) -> dict[str, tuple[IPv4Network, ...]]:
+    """What each peer of `here` carries; where the tunnel of a pair is broken, what has a fallback goes there."""
     for access in plan.access:
         if access.public_key == here:
-            return access.through_public_key
+            return {access.through_public_key: access.allowed_ips}
     resource = next(resource for resource in plan.resources if resource.public_key == here)
-    owners = [peer for peer in resource.peers if any(target in network for network in peer.allowed_ips)]
-    assert len(owners) <= 1, "two peers claim one address"
-    return owners[0].public_key if owners else None
+    owners: dict[IPv4Network, str] = {}
+    for peer in resource.peers:
+        for route in peer.allowed_ips:
+            assert owners.setdefault(route, peer.public_key) == peer.public_key, "two peers own one route"
+        for route in peer.fallback_ips:
+            # Looked up at once: the owner has to come before its fallback.
+            if frozenset({here, owners[route]}) in broken:
+                owners[route] = peer.public_key
+    return {
+        peer.public_key: tuple(route for route, owner in owners.items() if owner == peer.public_key)
+        for peer in resource.peers
+    }
 
 
-def accepts(plan: MeshPlan, here: str, sender: str, source: IPv4Address) -> bool:
-    """WireGuard drops what comes from a peer with a source address that is not in its allowed_ips."""
-    for access in plan.access:
-        if access.public_key == here:
-            allowed = access.allowed_ips
-            return sender == access.through_public_key and any(source in network for network in allowed)
-    resource = next(resource for resource in plan.resources if resource.public_key == here)
-    peer = next((peer for peer in resource.peers if peer.public_key == sender), None)
-    return peer is not None and any(source in network for network in peer.allowed_ips)
-
-
-def walk(plan: MeshPlan, source: tuple[str, IPv4Address], target: tuple[str, IPv4Address]) -> int:
-    """The number of tunnels that a packet goes through; fails where it is lost."""
+def walk(
+    plan: MeshPlan,
+    source: tuple[str, IPv4Address],
+    target: tuple[str, IPv4Address],
+    broken: Set[Pair] = frozenset(),
+) -> int:
+    """The number of tunnels that a packet goes through; fails where it is lost. Members are their public keys."""
     here, tunnels = source[0], 0
     while here != target[0]:
-        following = next_hop(plan, here, target[1])
+        following = _carrier(routes_of(plan, here, broken), target[1])
         assert following is not None, "no route"
-        assert accepts(plan, following, here, source[1]), "dropped for its source"
+        assert frozenset({here, following}) not in broken, "into a broken tunnel"
+        # WireGuard drops what comes from a peer with a source address that is not the peer's.
+        assert _carrier(routes_of(plan, following, broken), source[1]) == here, "dropped for its source"
         here, tunnels = following, tunnels + 1
-        assert tunnels <= 3, "going round"
+        assert tunnels <= 4, "going round"
     return tunnels
+
+
+def _carrier(routes: Mapping[str, tuple[IPv4Network, ...]], address: IPv4Address) -> str | None:
+    owners = [key for key, networks in routes.items() if any(address in network for network in networks)]
+    assert len(owners) <= 1, "two peers claim one address"
+    return owners[0] if owners else None

@@ -10,7 +10,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.mesh.networks import RANGE, keys, node_id, public, request_for
+from tests.mesh.networks import RANGE, hidden, keys, node_id, public, request_for
 from zosfsm.mesh.errors import MemoryInvalid
 from zosfsm.mesh.memory import Memory, Remembered, as_previous, decode, encode, remembering, with_found, without_node
 from zosfsm.mesh.planning import plan
@@ -28,6 +28,23 @@ def memory() -> Memory:
 
 def test_what_was_written_is_read_again() -> None:
     assert decode(encode(memory()), "f") == memory()
+
+
+def test_the_relays_are_remembered_and_an_older_file_has_none() -> None:
+    facts = [public(1), hidden(2), hidden(3)]
+    whole = plan(request_for(*facts), facts, keys)
+    remembered = remembering(memory(), whole)
+    assert as_previous(decode(encode(remembered), "f")).relays == whole.relays == (node_id(1),)
+    older = json.loads(encode(remembered))
+    del older["relays"]
+    assert decode(json.dumps(older), "f").relays == ()
+
+
+@pytest.mark.parametrize("relays", [None, "x", [1], ["x"] * 1001])
+def test_wrong_relays_are_refused_by_name(relays: object) -> None:
+    document = json.loads(encode(memory())) | {"relays": relays}
+    with pytest.raises(MemoryInvalid, match="f: relays: expected an array of node ids"):
+        decode(json.dumps(document), "f")
 
 
 def test_the_last_reservation_is_the_present_one() -> None:

@@ -10,7 +10,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.mesh.networks import dual, hidden, keys, node_id, public, request_for
+from tests.mesh.networks import dual, hidden, in_lan, keys, node_id, public, request_for
 from zosfsm.mesh.errors import ReservationInvalid
 from zosfsm.mesh.planning import MeshPlan, plan
 from zosfsm.mesh.reservation import endpoint_text, own_resource, reservation_data, slice_text
@@ -129,12 +129,49 @@ def test_a_wrong_field_of_a_peer_is_refused_by_name(key: str, value: object) -> 
     assert refusal.value.key == f"net_resources[0].peers[0].{key}"
 
 
-def test_two_peers_that_claim_one_route_are_refused() -> None:
+def test_a_route_that_a_later_peer_repeats_is_its_fallback() -> None:
     document = data()
     peers = document["net_resources"][0]["peers"]
-    peers[1]["allowed_ips"] = peers[0]["allowed_ips"]
-    with pytest.raises(ReservationInvalid, match="claimed by two"):
+    peers[1]["allowed_ips"] += peers[0]["allowed_ips"]
+    first, second = own_resource(document, node_id(1)).peers[:2]
+    assert [str(route) for route in first.allowed_ips] == ["10.1.2.0/24", "100.64.1.2/32"]
+    assert first.fallback_ips == ()
+    assert [str(route) for route in second.allowed_ips] == ["10.1.3.0/24", "100.64.1.3/32"]
+    assert second.fallback_ips == first.allowed_ips
+
+
+def test_a_route_has_one_fallback_at_most() -> None:
+    document = data()
+    peers = document["net_resources"][0]["peers"]
+    for peer in peers[1:]:
+        peer["allowed_ips"] += peers[0]["allowed_ips"]
+    with pytest.raises(ReservationInvalid, match="claimed by three"):
         own_resource(document, node_id(1))
+
+
+def test_the_fallback_of_a_lan_comes_after_its_owner() -> None:
+    facts = [public(1), in_lan(2), in_lan(3)]
+    planned = plan(request_for(*facts), facts, keys)
+    sent = json.loads(json.dumps(reservation_data(planned, seal)))
+    for resource in planned.resources:
+        own = own_resource(sent, resource.node_id)
+        assert [(p.public_key, p.allowed_ips, p.fallback_ips, p.endpoint) for p in own.peers] == [
+            (p.public_key, p.allowed_ips, p.fallback_ips, p.endpoint) for p in resource.peers
+        ]
+    assert sent["net_resources"][1]["peers"] == [
+        {
+            "subnet": "10.1.3.0/24",
+            "wg_public_key": keys(node_id(3)).public_key,
+            "allowed_ips": ["10.1.3.0/24", "100.64.1.3/32"],
+            "endpoint": f"192.168.1.3:{planned.resources[2].listen_port}",
+        },
+        {
+            "subnet": "10.1.1.0/24",
+            "wg_public_key": keys(node_id(1)).public_key,
+            "allowed_ips": ["10.1.1.0/24", "100.64.1.1/32", "10.1.3.0/24", "100.64.1.3/32"],
+            "endpoint": f"203.0.113.1:{planned.resources[0].listen_port}",
+        },
+    ]
 
 
 def test_two_peers_with_one_key_are_refused() -> None:

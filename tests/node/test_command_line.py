@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zosfsm.node.command_line import LARGEST_FARM_ID, CommandLine, RunMode, is_grid_url, parse
+from zosfsm.kernel.vlan import LARGEST_VLAN
+from zosfsm.lifecycles.uplink_policy import AddressPlan, Family
+from zosfsm.node.command_line import LARGEST_FARM_ID, UNTAGGED, CommandLine, PublicMac, RunMode, parse
+from zosfsm.node.endpoint_urls import is_endpoint_url, is_grid_url
 
 WORDS = st.sampled_from(
     [
@@ -14,6 +17,17 @@ WORDS = st.sampled_from(
         "farmer_id=",
         "bcdb=",
         "zos-debug",
+        "nic:prefer=",
+        "nic:exclude=",
+        "bootdev=",
+        "BOOTIF=",
+        "vlan:priv=",
+        "pub:mac=",
+        "ip=",
+        "nameserver=",
+        "eth0",
+        "eth1",
+        ",",
         "dev",
         "http://",
         "[",
@@ -32,7 +46,21 @@ WORDS = st.sampled_from(
 
 def test_everything_that_a_farmer_writes_is_read() -> None:
     told = parse("quiet runmode=dev farmer_id=12 bcdb=http://192.0.2.1:8080 zos-debug console=ttyS0")
-    assert told == CommandLine(RunMode.DEVELOPMENT, 12, "http://192.0.2.1:8080", True, ())
+    assert told == CommandLine(RunMode.DEVELOPMENT, 12, "http://192.0.2.1:8080", True)
+
+
+def test_everything_that_concerns_the_way_out_is_read() -> None:
+    told = parse(
+        "vlan:priv=100 vlan:pub=200 pub:mac=swap ip=eth1:auto6 nic:prefer=eth1 nic:exclude=eth2,02:00:00:00:00:AA"
+    )
+    assert told == CommandLine(
+        preferred=("eth1",),
+        excluded=("eth2", "02:00:00:00:00:aa"),
+        vlan=100,
+        plans=(AddressPlan("eth1", (Family.IPV6,)),),
+        public_vlan=200,
+        public_mac=PublicMac.SWAP,
+    )
 
 
 def test_an_empty_command_line_is_a_production_node_without_a_farm() -> None:
@@ -108,8 +136,93 @@ def test_http_addresses_are_grid_addresses(url: str) -> None:
     assert is_grid_url(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "is_one"),
+    [
+        ("https://example.org/", True),
+        ("http://example.org/generate_204?x=1", True),
+        ("tcp://192.0.2.1:53", True),
+        ("tcp://[2001:db8::1]:53", True),
+        ("tcp://192.0.2.1", False),
+        ("tcp://192.0.2.1:53/path", False),
+        ("udp://192.0.2.1:53", False),
+        ("https://user:secret@example.org", False),
+        ("https://", False),
+        ("https://example.org/" + "a" * 2048, False),
+    ],
+)
+def test_what_can_be_asked_is_an_endpoint(url: str, is_one: bool) -> None:
+    assert is_endpoint_url(url) is is_one
+
+
+def test_preference_is_what_is_asked_for_then_the_boot_device_then_the_nic_of_pxe() -> None:
+    told = parse("BOOTIF=01-02-00-5E-10-00-01 bootdev=eth2 nic:prefer=eth3,eth1 nic:prefer=eth0 bootdev=eth9")
+    assert told.preferred == ("eth3", "eth1", "eth0", "eth2", "02:00:5e:10:00:01")
+    assert told.complaints == ()
+
+
+@pytest.mark.parametrize("text", ["02-00-5e-10-00-01", "02:00:5E:10:00:01", "01:02:00:5e:10:00:01"])
+def test_bootif_may_leave_the_hardware_type_out_or_have_colons(text: str) -> None:
+    assert parse(f"BOOTIF={text}").preferred == ("02:00:5e:10:00:01",)
+
+
+@pytest.mark.parametrize("text", ["", "eth0", "20-02-00-5e-10-00-01", "01-02-00-5e-10-00", "01-01-00-5e-10-00-01"])
+def test_a_bootif_that_is_no_mac_is_told_and_ignored(text: str) -> None:
+    told = parse(f"BOOTIF={text}")
+    assert told.preferred == ()
+    assert told.complaints == (f"BOOTIF= is a MAC address such as 01-02-00-5e-10-00-01, found {text!r}; it is ignored",)
+
+
+def test_a_boot_device_that_can_be_none_is_told_and_ignored() -> None:
+    told = parse("bootdev=a/b")
+    assert told.preferred == ()
+    assert told.complaints == ("bootdev= is the name or MAC address of a NIC, found 'a/b'; it is ignored",)
+
+
+def test_a_nic_that_is_preferred_and_excluded_is_excluded() -> None:
+    told = parse("nic:prefer=eth0,eth1 nic:exclude=eth1")
+    assert (told.preferred, told.excluded) == (("eth0",), ("eth1",))
+    assert told.complaints == ("nic:prefer= and nic:exclude= both name eth1; it is excluded",)
+
+
+def test_what_names_no_nic_is_told_once_a_word_and_the_rest_is_read() -> None:
+    told = parse("nic:exclude=eth1,,a/b,eth2")
+    assert told.excluded == ("eth1", "eth2")
+    assert told.complaints == (
+        "nic:exclude= is names or MAC addresses of NICs with commas between them, found '' and 1 more; "
+        "what is neither is ignored",
+    )
+
+
+def test_an_address_without_a_nic_goes_to_the_preferred_one() -> None:
+    assert parse("ip=192.0.2.7::192.0.2.1:24:::none bootdev=eth1").plans[0].nic == "eth1"
+
+
+@pytest.mark.parametrize("text", ["none", "untagged", "un"])
+def test_a_vlan_may_be_told_not_to_be(text: str) -> None:
+    told = parse(f"vlan:priv={text} vlan:pub={text}")
+    assert (told.vlan, told.public_vlan, told.complaints) == (UNTAGGED, UNTAGGED, ())
+
+
+@pytest.mark.parametrize("word", ["vlan:priv", "vlan:pub"])
+@pytest.mark.parametrize("text", ["", "0", "4095", "-1", "1.5", "0x10", "٣", "9" * 4000])
+def test_a_vlan_that_is_none_is_told_and_ignored(word: str, text: str) -> None:
+    told = parse(f"{word}={text}")
+    assert (told.vlan, told.public_vlan) == (None, None)
+    assert told.complaints == (f"{word}= is a VLAN from 1 to 4094, found {text[:40]!r}; it is ignored",)
+
+
+def test_a_public_mac_of_another_origin_is_random_and_is_told() -> None:
+    told = parse("pub:mac=02:00:00:00:00:01")
+    assert told.public_mac is PublicMac.RANDOM
+    assert told.complaints == ("pub:mac= is random or swap, found '02:00:00:00:00:01'; it is random",)
+
+
 @given(st.one_of(st.text(), st.lists(WORDS).map("".join)))
 def test_no_command_line_keeps_the_node_from_starting(text: str) -> None:
     told = parse(text)
     assert 0 <= told.farm_id <= LARGEST_FARM_ID
     assert told.grid_url == "" or is_grid_url(told.grid_url)
+    assert told.vlan is None or UNTAGGED <= told.vlan <= LARGEST_VLAN
+    assert not set(told.preferred) & set(told.excluded)
+    assert all(len(complaint) < 400 for complaint in told.complaints)

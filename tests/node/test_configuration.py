@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from zosfsm.lifecycles.uplink_policy import AddressPlan, Family, UplinkPolicy
 from zosfsm.node import configuration
+from zosfsm.node.command_line import PublicMac
 from zosfsm.node.configuration import Configuration, ConfigurationInvalid, Location, configure
 
 TOLD = "runmode=dev farmer_id=2 bcdb=http://192.0.2.2"
@@ -49,6 +52,49 @@ def test_the_environment_names_the_grid_in_every_run_mode() -> None:
     assert configured(None, "runmode=prod", {"ZOS_BCDB_URL": "http://192.0.2.3"}).grid_url == "http://192.0.2.3"
 
 
+UPLINK = """[uplink]
+prefer = ["eth1", "02-00-00-00-00-0A"]
+exclude = ["eth3"]
+vlan = 100
+quiet = "90 s"
+recheck = "5 s"
+endpoints = ["https://example.org", "tcp://192.0.2.1:53"]
+quorum = 2
+"""
+
+
+def test_a_file_says_how_the_way_out_is_found(tmp_path: Path) -> None:
+    found = configured(written(tmp_path, UPLINK))
+    assert found.policy == UplinkPolicy(
+        preferred=("eth1", "02:00:00:00:00:0a"),
+        excluded=("eth3",),
+        vlan=100,
+        quiet=timedelta(seconds=90),
+        recheck=timedelta(seconds=5),
+    )
+    assert found.endpoints == ("https://example.org", "tcp://192.0.2.1:53")
+    assert found.quorum == 2
+
+
+def test_the_nics_of_the_command_line_come_before_those_of_the_file(tmp_path: Path) -> None:
+    told = "nic:prefer=eth2,eth3 nic:exclude=eth1 vlan:priv=7 ip=eth2:auto6"
+    policy = configured(written(tmp_path, UPLINK), told).policy
+    assert policy.preferred == ("eth2", "02:00:00:00:00:0a")
+    assert policy.excluded == ("eth1", "eth3")
+    assert policy.vlan == 7
+    assert policy.plans == (AddressPlan("eth2", (Family.IPV6,)),)
+
+
+def test_the_command_line_can_take_the_files_vlan_away(tmp_path: Path) -> None:
+    assert configured(written(tmp_path, UPLINK), "vlan:priv=none").policy.vlan is None
+    assert configured(written(tmp_path, UPLINK), "vlan:priv=4095").policy.vlan == 100
+
+
+def test_what_is_said_of_the_public_interface_is_kept() -> None:
+    found = configured(None, "vlan:pub=20 pub:mac=swap")
+    assert (found.public_vlan, found.public_mac) == (20, PublicMac.SWAP)
+
+
 def test_complaints_about_the_command_line_are_kept_for_the_status() -> None:
     assert len(configured(None, "runmode=no farmer_id=x").complaints) == 2
 
@@ -80,6 +126,20 @@ def test_a_kernel_command_line_that_cannot_be_read_is_told(tmp_path: Path, monke
         ("[location]\nlatitude = true", "latitude"),
         ("[location]\nstreet = 'Main'", "street"),
         ("location = 3", "location"),
+        ("[uplink]\nprefer = 'eth0'", "expected a list of texts, found 'eth0' @ .*prefer"),
+        ("[uplink]\nprefer = ['a/b']", "uplink.prefer and uplink.exclude are names or MAC addresses of NICs"),
+        ("[uplink]\nexclude = [1]", "exclude"),
+        ("[uplink]\nvlan = 4095", "uplink.vlan is a VLAN from 1 to 4094, found 4095"),
+        ("[uplink]\nvlan = 0", "uplink.vlan"),
+        ("[uplink]\nvlan = true", "vlan"),
+        ("[uplink]\nquiet = 10", 'expected a duration such as "10 min", found 10 @ .*quiet'),
+        ("[uplink]\nrecheck = '10 ms'", "uplink.recheck is 1 s or more, found 0.01 s"),
+        ("[uplink]\nquiet = 'soon'", "expected a duration .*found 'soon' @ .*quiet"),
+        ("[uplink]\nrecheck = '0 s'", "expected a duration above nothing .*found '0 s' @ .*recheck"),
+        ("[uplink]\nendpoints = ['example.org']", "uplink.endpoints are URLs"),
+        ("[uplink]\nquorum = 0", "uplink.quorum is from 1 to 1"),
+        ("[uplink]\nendpoints = ['https://a']\nquorum = 3", "uplink.quorum is from 1 to 2"),
+        ("[uplink]\nnic = 'eth0'", "nic"),
     ],
 )
 def test_a_file_with_a_wrong_value_is_refused_with_its_key(tmp_path: Path, text: str, key: str) -> None:

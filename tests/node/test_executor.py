@@ -43,13 +43,13 @@ class World:
         self.answers: dict[str, Callable[[], Event | None]] = {}
         handlers: dict[type[Effect], Callable[[Emission], Awaitable[Event | None]]] = {Do: self._done, Ask: self._done}
         self.executor = Executor(
-            handlers,
             [Ask],
-            {Do: failing("failed"), Unknown: failing("failed")},
             lambda machine, event: self.told.append((machine, event)),
             lambda machine, error: self.faults.append((machine, str(error))),
             self._rested,
         )
+        self.executor.add(handlers, {Do: failing("failed"), Unknown: failing("failed")})
+        self.executor.complete()
 
     def carry_out(self, machine: str, *effects: Effect, visit: int = 1, opened: bool = True) -> None:
         for effect in effects:

@@ -16,7 +16,6 @@ from zosfsm.grid.identity import Identity
 from zosfsm.grid.reservations import Poll, Result, ResultState
 from zosfsm.grid.signing import result_holds
 from zosfsm.kernel.errors import KernelError
-from zosfsm.lifecycles.connectivity import CheckInternet
 from zosfsm.lifecycles.delivery import Delivered, DeliverOutcomes, Fate, Outcome
 from zosfsm.lifecycles.polling import Polled, PollGrid
 from zosfsm.lifecycles.registration import Identified, MakeIdentity, PublishInventory, RegisterNode
@@ -26,7 +25,7 @@ from zosfsm.node.grid_edge import NO_GRID, GridEdge
 from zosfsm.node.kernel_thread import KernelThread
 
 NOON = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
-EVERY_QUESTION = (CheckInternet(), RegisterNode(), PublishInventory(), PollGrid(3))
+EVERY_QUESTION = (RegisterNode(), PublishInventory(), PollGrid(3))
 
 
 class Grid:
@@ -46,11 +45,15 @@ class Grid:
         return call
 
 
+async def resolved(_host: str) -> tuple[str, ...]:
+    return ("192.0.2.1",)
+
+
 class World:
     def __init__(self, directory: Path, grid: Grid | None) -> None:
         url = "http://192.0.2.1" if grid else ""
         configuration = Configuration(state_directory=directory, grid_url=url, farm_id=7)
-        self.edge = GridEdge(configuration, KernelThread(), lambda: (3000,), "1")
+        self.edge = GridEdge(configuration, KernelThread(), lambda: (3000,), "1", resolved)
         if grid:
             self.edge._client = grid  # type: ignore[assignment]
 
@@ -78,10 +81,9 @@ def outcome(number: int, fate: Fate = Fate.SERVED, error: str = "") -> Outcome:
     return Outcome(f"{number}-1", "network", fate, NOON, error)
 
 
-def test_without_a_grid_the_internet_is_silent_and_every_question_says_what_to_do(tmp_path: Path) -> None:
+def test_without_a_grid_every_question_says_what_to_do(tmp_path: Path) -> None:
     blind = World(tmp_path, None)
-    assert blind.ask(CheckInternet()) == Event("internet_silent", reason=NO_GRID)
-    for question in EVERY_QUESTION[1:]:
+    for question in EVERY_QUESTION:
         assert blind.ask(question) == Event("unreachable", reason=NO_GRID)
     assert blind.ask(DeliverOutcomes((outcome(1),))) == Event("unreachable", reason=NO_GRID)
 
@@ -100,15 +102,6 @@ def test_an_identity_that_cannot_be_read_is_told_and_left_alone(tmp_path: Path, 
     assert (tmp_path / "identity.seed").read_bytes() == b"short"
 
 
-def test_a_grid_that_answers_is_the_internet(world: World) -> None:
-    assert world.ask(CheckInternet()) == Event("internet_answers", reason="http://192.0.2.1 answers")
-
-
-def test_a_grid_that_does_not_answer_is_silence_with_the_reason(world: World, grid: Grid) -> None:
-    grid.faults["reachable"] = GridUnreachable("no route")
-    assert "no route" in world.ask(CheckInternet()).reason
-
-
 def test_registration_names_node_farm_and_version(world: World, grid: Grid) -> None:
     assert world.ask(RegisterNode()) == Event("accepted")
     node = grid.calls[0][1][0]
@@ -122,7 +115,7 @@ def test_a_refusal_is_told_from_a_grid_that_cannot_be_reached(
     world: World, grid: Grid, fault: GridError, trigger: str
 ) -> None:
     grid.faults = {"register_node": fault, "publish_ports": fault, "poll": fault}
-    for question in EVERY_QUESTION[1:]:
+    for question in EVERY_QUESTION:
         assert world.ask(question) == Event(trigger, reason=str(fault))
 
 

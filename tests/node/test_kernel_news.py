@@ -9,16 +9,19 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from tests.kernel.separate_host import separate_hosts
 from zosfsm.fsm.lifecycle import Event
 from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.monitor import LinkChange
-from zosfsm.lifecycles.interface import LinkSeen
+from zosfsm.lifecycles.connectivity_data import NicsListed
+from zosfsm.lifecycles.interface_data import LinkSeen
 from zosfsm.node import kernel_news as module
-from zosfsm.node.kernel_news import KernelNews
+from zosfsm.node.kernel_news import Found, KernelNews
 from zosfsm.node.kernel_thread import KernelThread
 
 pytestmark = [pytest.mark.anyio]
 
+LOOKED_AT = module._looked_at
 NIC = LinkChange("eth5", 9, present=True, up=True, carrier=False, mac="02:00:00:00:00:05")
 
 
@@ -47,7 +50,9 @@ class World:
         self.told: list[tuple[str, Event]] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.changes = 0
-        self.news = KernelNews(KernelThread(), self._report, self._in_background, self._changed)
+        self.news = KernelNews(
+            KernelThread(), self._report, self._in_background, self._changed, lambda name, _mac: name == "eth9"
+        )
 
     async def hear(self, *changes: LinkChange) -> None:
         for change in changes:
@@ -69,7 +74,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """In it eth5 is the only NIC."""
     monkeypatch.setattr(module, "LinkMonitor", Monitor)
     monkeypatch.setattr(Monitor, "refusals", 0)
-    monkeypatch.setattr(module, "_is_switched_on_nic", lambda name: name == "eth5")
+    monkeypatch.setattr(module, "_looked_at", lambda name, _left: Found.NIC if name == "eth5" else Found.NO_NIC)
     monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.0)
 
 
@@ -124,11 +129,11 @@ async def test_links_that_are_no_nics_and_our_own_are_nobodys_news() -> None:
 async def test_a_kernel_that_cannot_be_asked_about_a_link_leaves_it_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refused(_name: str) -> bool:
+    def refused(_name: str, _is_left_alone: object) -> Found:
         raise KernelError("look", "no")
 
     world = World()
-    monkeypatch.setattr(module, "_is_switched_on_nic", refused)
+    monkeypatch.setattr(module, "_looked_at", refused)
     await world.news.listen()
     await world.hear(NIC)
     assert world.told == []
@@ -142,3 +147,33 @@ async def test_a_monitor_that_does_not_start_is_started_again_until_it_does() ->
     assert world.told == [("interface:eth5", seen(False))]
     world.news.stop()
     assert Monitor.latest.stopped
+
+
+async def test_a_nic_that_was_plugged_in_is_told_to_have_been_off_so_that_it_is_given_back_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    monkeypatch.setattr(module, "_looked_at", lambda _name, _left: Found.SWITCHED_ON)
+    await world.news.listen()
+    await world.hear(NIC)
+    plugged_in = Event("nic_switched_on", NicsListed((), switched_on=("eth5",)), reason="eth5 was plugged in")
+    assert world.told == [("connectivity", plugged_in), ("interface:eth5", seen(False))]
+
+
+@pytest.mark.kernel
+def test_a_nic_that_is_off_is_switched_on_without_ipv6_unless_it_is_excluded_or_on_already() -> None:
+    with separate_hosts(1) as (host,):
+        host.shell("ip link add eth5 type veth peer name far5; ip link add docker0 type bridge")
+        assert host.run(look, "docker0", "eth9") is Found.NO_NIC
+        assert host.run(look, "eth7", "eth9") is Found.NO_NIC
+        assert host.run(look, "eth5", "eth5") is Found.NIC
+        assert "state DOWN" in host.shell("ip -o link show eth5")
+        assert "UP" not in host.shell("ip -o link show eth5").partition(">")[0]
+        assert host.run(look, "eth5", "eth9") is Found.SWITCHED_ON
+        assert "UP" in host.shell("ip -o link show eth5").partition(">")[0]
+        assert host.shell("sysctl -n net.ipv6.conf.eth5.disable_ipv6").strip() == "1"
+        assert host.run(look, "eth5", "eth9") is Found.NIC
+
+
+def look(name: str, excluded: str) -> Found:
+    return LOOKED_AT(name, lambda found, _mac: found == excluded)

@@ -16,7 +16,7 @@ from zosfsm.fsm.lifecycle import Effect, Event
 from zosfsm.kernel.dhcp_packet import DhcpMessage, MessageKind
 from zosfsm.kernel.errors import KernelError
 from zosfsm.lifecycles.connectivity import BRIDGE
-from zosfsm.lifecycles.lease_data import SocketFailed
+from zosfsm.lifecycles.lease_data import Conflict, SocketFailed
 from zosfsm.lifecycles.lease_effects import (
     CloseSocket,
     Install,
@@ -27,10 +27,11 @@ from zosfsm.lifecycles.lease_effects import (
     SendRequest,
     Withdraw,
 )
-from zosfsm.lifecycles.lease_terms import Reply, Route
+from zosfsm.lifecycles.lease_terms import Lease, Reply, Route
 from zosfsm.node import lease_edge as module
 from zosfsm.node.kernel_thread import KernelThread
 from zosfsm.node.lease_edge import LeaseEdge
+from zosfsm.node.resolver_file import ResolverFile
 
 MAC = "02:00:00:00:00:02"
 ADDRESS, SERVER = IPv4Address("192.0.2.7"), IPv4Address("192.0.2.1")
@@ -71,6 +72,24 @@ class Socket:
         self.closed = True
 
 
+class Watch:
+    """Stands for what hears of others who use an address."""
+
+    opened: list[Watch] = []
+
+    def __init__(self, place: tuple[object, ...], on_conflict: Any) -> None:
+        self.place, self.on_conflict = place, on_conflict
+        self.closed = False
+        Watch.opened.append(self)
+
+    @classmethod
+    def open(cls, link: str, address: IPv4Address, on_conflict: Any, namespace: str | None) -> Watch:
+        return cls((link, address, namespace), on_conflict)
+
+    def close(self) -> None:
+        self.closed = True
+
+
 class Client:
     """One edge with its world."""
 
@@ -79,12 +98,15 @@ class Client:
         self.changes = 0
         self.resolver_file = directory / "resolv.conf"
         self.edge = LeaseEdge(
-            KernelThread(), lambda machine, event: self.told.append((machine, event)), self.resolver_file, self._changed
+            KernelThread(),
+            lambda machine, event: self.told.append((machine, event)),
+            ResolverFile(self.resolver_file),
+            self._changed,
         )
 
-    def do(self, *effects: Effect) -> list[Event | None]:
+    def do(self, *effects: Effect, machine: str = "lease:eth2") -> list[Event | None]:
         async def carry_out() -> list[Event | None]:
-            return [await self.edge.handlers[type(one)](Emission("lease:eth2", 1, one)) for one in effects]
+            return [await self.edge.handlers[type(one)](Emission(machine, 1, one)) for one in effects]
 
         return asyncio.run(carry_out())
 
@@ -95,7 +117,9 @@ class Client:
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.setattr(Socket, "opened", [])
+    monkeypatch.setattr(Watch, "opened", [])
     monkeypatch.setattr(module, "DhcpSocket", Socket)
+    monkeypatch.setattr(module, "AddressWatch", Watch)
     return Client(tmp_path)
 
 
@@ -198,11 +222,30 @@ def test_opening_again_closes_the_socket_of_before(client: Client) -> None:
     assert [one.closed for one in Socket.opened] == [True, False]
 
 
-def test_the_uplinks_name_servers_are_written_and_go_with_its_lease(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module.lease_installation, "install", lambda *_: None)
-    monkeypatch.setattr(module.lease_installation, "withdraw", lambda *_: None)
+class Kernel:
+    """Stands for the installation: keeps what was put where and taken from where."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, str, IPv4Address]] = []
+
+    def install(self, link: str, _namespace: str | None, lease: Lease) -> None:
+        if link == "gone":
+            raise KernelError("put it there", "no such link")
+        self.done.append(("install", link, lease.address.ip))
+
+    def withdraw(self, link: str, _namespace: str | None, lease: Lease) -> None:
+        self.done.append(("withdraw", link, lease.address.ip))
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    made = Kernel()
+    monkeypatch.setattr(module, "lease_installation", made)
+    return made
+
+
+@pytest.mark.usefixtures("kernel")
+def test_the_uplinks_name_servers_are_written_and_go_with_its_lease(client: Client) -> None:
     client.do(Install("public", "ndmz", LEASE))
     assert not client.resolver_file.exists()
     client.do(Install(BRIDGE, None, LEASE))
@@ -212,13 +255,54 @@ def test_the_uplinks_name_servers_are_written_and_go_with_its_lease(
     assert client.changes == 3
 
 
-def test_a_resolver_file_that_cannot_be_written_does_not_cost_the_lease(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module.lease_installation, "install", lambda *_: None)
+@pytest.mark.usefixtures("kernel")
+def test_a_resolver_file_that_cannot_be_written_does_not_cost_the_lease(client: Client) -> None:
     client.resolver_file.mkdir()
-    assert client.do(Install(BRIDGE, None, LEASE)) == [None]
-    client.edge.forget_name_servers()
+    assert client.do(Install(BRIDGE, None, LEASE), Withdraw(BRIDGE, None, LEASE)) == [None, None]
+
+
+@pytest.mark.usefixtures("kernel")
+def test_whoever_else_uses_an_installed_address_is_told_until_it_is_withdrawn(client: Client) -> None:
+    client.do(Install(BRIDGE, None, LEASE), Install(BRIDGE, None, LEASE))
+    assert [(one.place, one.closed) for one in Watch.opened] == [
+        ((BRIDGE, ADDRESS, None), True),
+        ((BRIDGE, ADDRESS, None), False),
+    ]
+    Watch.opened[1].on_conflict("02:00:00:00:00:66")
+    taken = Event("address_taken", Conflict("02:00:00:00:00:66"), reason="02:00:00:00:00:66 uses 192.0.2.7 too")
+    assert client.told == [("lease:eth2", taken)]
+    client.do(Withdraw(BRIDGE, None, LEASE))
+    assert Watch.opened[1].closed
+
+
+@pytest.mark.usefixtures("kernel")
+def test_the_end_of_the_edge_ends_its_sockets_and_watches(client: Client) -> None:
+    client.do(OpenSocket("eth2", None), Install(BRIDGE, None, LEASE))
+    client.edge.close()
+    assert (Socket.opened[0].closed, Watch.opened[0].closed) == (True, True)
+
+
+def test_what_another_lease_has_replaced_on_a_link_is_not_taken_from_it(client: Client, kernel: Kernel) -> None:
+    client.do(Install(BRIDGE, None, LEASE))
+    client.do(Install(BRIDGE, None, LEASE), machine="lease:eth3")
+    assert client.do(Withdraw(BRIDGE, None, LEASE)) == [None]
+    assert kernel.done == [("install", BRIDGE, ADDRESS)] * 2
+    assert client.resolver_file.exists()
+    assert [one.closed for one in Watch.opened] == [True, False]
+    client.do(Withdraw(BRIDGE, None, LEASE), machine="lease:eth3")
+    assert kernel.done[-1] == ("withdraw", BRIDGE, ADDRESS)
+    assert not client.resolver_file.exists()
+
+
+def test_what_an_earlier_start_has_left_is_withdrawn(client: Client, kernel: Kernel) -> None:
+    assert client.do(Withdraw(BRIDGE, None, LEASE)) == [None]
+    assert kernel.done == [("withdraw", BRIDGE, ADDRESS)]
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_lease_that_cannot_be_installed_is_told_and_watched_nowhere(client: Client) -> None:
+    assert client.do(Install("gone", None, LEASE)) == [_failed("cannot put it there: no such link")]
+    assert (Watch.opened, client.changes) == ([], 0)
 
 
 def test_every_effect_of_a_lease_says_how_it_fails(client: Client) -> None:

@@ -39,7 +39,8 @@ def test_it_tells_what_the_status_tells(node: DrivenNode) -> None:
     assert 'zosfsm_resources{state="active"} 1' in lines
     assert 'zosfsm_resources{state="failed"} 0' in lines
     assert 'zosfsm_lease_expiry_timestamp_seconds{machine="lease:eth2"} 1714568400.110' in lines
-    assert 'zosfsm_warnings{code="no-gateway"} 1' in lines
+    assert 'zosfsm_path_proven{interface="eth2",family="ipv4"} 1' in lines
+    assert 'zosfsm_path_proven{interface="eth2",family="ipv6"} 0' in lines
     assert f"zosfsm_transitions_total {len(node.records)}" in lines
 
 
@@ -52,6 +53,15 @@ def test_there_is_no_boot_time_before_the_node_was_online(tmp_path: Path) -> Non
     metrics = DrivenNode(tmp_path).starts().metrics
     assert "zosfsm_online 0" in metrics
     assert "boot_seconds" not in metrics
+
+
+def test_warnings_are_counted_by_code(tmp_path: Path) -> None:
+    node = DrivenNode(tmp_path).starts().finds_nics("eth1", "eth2").passes(13)
+    assert 'zosfsm_warnings{code="no-lease"} 2' in node.metrics.splitlines()
+
+
+def test_a_path_that_is_not_being_tried_is_not_proven(node: DrivenNode) -> None:
+    assert 'zosfsm_path_proven{interface="eth1",family="ipv4"} 0' in node.metrics.splitlines()
 
 
 def test_a_label_is_escaped() -> None:

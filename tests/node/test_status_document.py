@@ -8,9 +8,13 @@ import pytest
 
 from tests.node.driven_node import MACHINES, NETWORK_ID, DrivenNode
 from zosfsm.fsm.definition import Kind
-from zosfsm.lifecycles.connectivity import NicsListed
+from zosfsm.lifecycles.connectivity_data import NicsListed
+from zosfsm.lifecycles.interface_data import VlanMade
 from zosfsm.lifecycles.lease import Conflict, LeaseLost
-from zosfsm.node.warning_codes import BY_STATE, CODES
+from zosfsm.lifecycles.path_data import Resolution
+from zosfsm.lifecycles.uplink_policy import UplinkPolicy
+from zosfsm.node.command_line import parse
+from zosfsm.node.warning_codes import BY_STATE, CODES, SUMS
 
 RESOURCE = f"resource:{NETWORK_ID}"
 
@@ -27,27 +31,57 @@ def test_every_failure_state_has_a_code_and_every_code_is_documented() -> None:
         for state in definition.states.values()
         if state.kind is Kind.FAILURE
     }
-    assert set(BY_STATE) == failures
+    assert set(BY_STATE) | SUMS == failures
+    assert not set(BY_STATE) & SUMS
     assert set(BY_STATE.values()) <= set(CODES)
     assert all(code.meaning.endswith(".") for code in CODES.values())
 
 
 def test_each_nic_says_what_became_of_it(node: DrivenNode) -> None:
-    nics = {nic["name"]: nic for nic in node.comes_online().document["interfaces"]}
+    nics = {nic["name"]: nic for nic in node.starts().finds_nics("eth1", "eth2").document["interfaces"]}
     assert list(nics) == ["eth0", "eth1", "eth2"]
     assert (nics["eth0"]["state"], nics["eth0"]["carrier"]) == ("no_carrier", False)
-    assert nics["eth1"]["state"] == "no_gateway"
-    assert nics["eth1"]["reason"] == "leased 192.0.2.7/24 from 192.0.2.1, which names no gateway"
-    assert nics["eth2"] == {
-        "name": "eth2",
-        "mac": "02:00:00:00:00:02",
-        "state": "selected",
-        "carrier": True,
+    assert (nics["eth0"]["ipv4"], nics["eth0"]["ipv6"]) == (None, None)
+    assert nics["eth2"]["mac"] == "02:00:00:00:00:02"
+    assert (nics["eth2"]["state"], nics["eth2"]["ipv4"]["state"]) == ("probing", "addressing")
+
+
+def test_both_families_of_a_nic_are_told_apart(node: DrivenNode) -> None:
+    node.goes_online().is_advertised("eth2").reaches_its_gateway("eth2", "ipv6")
+    node.hears("path:eth2/ipv6", "names_silent", None, "2001:db8::53 does not answer DNS")
+    nic = node.document["interfaces"][2]
+    assert nic["ipv4"] == {
+        "state": "proven",
+        "standing": "proven",
         "address": "192.0.3.7/24",
         "gateway": "192.0.3.1",
         "gateway_mac": "02:00:00:00:00:fe",
-        "reason": "it is the uplink",
+        "name_servers": ["192.0.3.1"],
+        "reason": "Enough endpoints answer, the grid first.",
+        "fault": "",
     }
+    assert nic["ipv6"] == {
+        "state": "no_names",
+        "standing": "limited",
+        "address": "2001:db8::7/64",
+        "gateway": "fe80::1",
+        "gateway_mac": "02:00:00:00:00:fe",
+        "name_servers": ["2001:db8::53"],
+        "reason": "2001:db8::53 does not answer DNS",
+        "fault": "2001:db8::53 does not answer DNS",
+    }
+
+
+def test_a_fault_is_told_while_the_path_is_tried_again_and_not_once_it_is_proven(node: DrivenNode) -> None:
+    node.starts().finds_nics("eth2").is_leased("eth2", 3).loses_the_grid("eth2").passes(2)
+    assert node.document["interfaces"][2]["ipv4"]["state"] == "asking_gateway"
+    assert node.document["interfaces"][2]["ipv4"]["fault"] == "the grid refused the connection"
+    assert node.is_proven("eth2").document["interfaces"][2]["ipv4"]["fault"] == ""
+
+
+def test_a_nic_that_is_not_needed_is_not_being_tried(node: DrivenNode) -> None:
+    nic = node.goes_online().document["interfaces"][1]
+    assert (nic["state"], nic["ipv4"], nic["ipv6"]) == ("carrier", None, None)
 
 
 def test_there_is_no_uplink_before_the_nic_is_in_the_bridge(node: DrivenNode) -> None:
@@ -60,12 +94,43 @@ def test_the_uplink_tells_its_lease(node: DrivenNode) -> None:
         "bridge": "zos",
         "link": "eth2",
         "mac": "02:00:00:00:00:02",
-        "address": "192.0.3.7/24",
-        "gateway": "192.0.3.1",
-        "server": "192.0.3.1",
-        "name_servers": ["192.0.3.1"],
-        "lease_expiry": "2024-05-01T13:00:00.110Z",
+        "vlan": None,
+        "ipv4": {
+            "address": "192.0.3.7/24",
+            "gateway": "192.0.3.1",
+            "server": "192.0.3.1",
+            "name_servers": ["192.0.3.1"],
+            "lease_expiry": "2024-05-01T13:00:00.110Z",
+        },
+        "ipv6": None,
+        "first_choice": "eth2",
+        "since": None,
     }
+
+
+def test_an_uplink_with_ipv6_alone_tells_its_router(node: DrivenNode) -> None:
+    uplink = node.goes_online_by_ipv6().document["uplink"]
+    assert uplink["ipv4"] is None
+    assert uplink["ipv6"].pop("router_expiry").startswith("2024-05-01T12:30:00.")
+    assert uplink["ipv6"] == {
+        "addresses": ["2001:db8::7/64"],
+        "gateway": "fe80::1",
+        "name_servers": ["2001:db8::53"],
+    }
+
+
+def test_an_address_given_by_hand_has_no_server_and_no_end(tmp_path: Path) -> None:
+    plans = parse("ip=192.0.3.7::192.0.3.1:24::eth2:none").plans
+    node = DrivenNode(tmp_path, policy=UplinkPolicy(plans=plans)).starts().finds_nics("eth2")
+    node.hears("lease:eth2", "address_free").is_proven("eth2").hears("connectivity", "attached")
+    lease = node.document["uplink"]["ipv4"]
+    assert (lease["address"], lease["server"], lease["lease_expiry"]) == ("192.0.3.7/24", None, None)
+
+
+def test_an_uplink_on_a_vlan_tells_it(tmp_path: Path) -> None:
+    node = DrivenNode(tmp_path, policy=UplinkPolicy(vlan=100)).starts().finds_nics("eth2")
+    node.hears("interface:eth2", "vlan_ready", VlanMade("eth2.100")).is_leased("eth2", 3).is_proven("eth2")
+    assert node.hears("connectivity", "attached").document["uplink"]["vlan"] == 100
 
 
 def test_an_uplink_that_was_lost_is_not_shown(node: DrivenNode) -> None:
@@ -130,8 +195,95 @@ def test_nics_without_carrier_are_warned_of_together(node: DrivenNode) -> None:
 
 
 def test_nics_that_lead_nowhere_are_warned_of_one_by_one_and_together(node: DrivenNode) -> None:
-    node.starts().finds_nics("eth1", "eth2").is_leased("eth1", 2, router=False).passes(10.2)
-    assert node.codes() == ["no-uplink", "no-gateway", "no-lease"]
+    node.starts().finds_nics("eth1", "eth2").is_leased("eth1", 2, router=False).passes(13)
+    assert node.codes() == ["no-uplink", "no-route", "no-lease"]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "code"),
+    [
+        ("names_silent", "no-names"),
+        ("names_lie", "lying-names"),
+        ("endpoints_silent", "no-internet"),
+        ("portal_found", "captive-portal"),
+        ("tls_refused", "tls-fault"),
+    ],
+)
+def test_each_way_not_to_reach_the_grid_has_its_own_code(node: DrivenNode, trigger: str, code: str) -> None:
+    node.starts().finds_nics("eth2").is_leased("eth2", 3).reaches_its_gateway("eth2")
+    if not trigger.startswith("names_"):
+        node.hears("path:eth2/ipv4", "resolved", Resolution(()))
+    node.hears("path:eth2/ipv4", trigger, None, "what was found")
+    assert node.codes() == [code]
+    warning = node.document["warnings"][0]
+    assert warning["sentence"].startswith("eth2: what was found; ")
+    assert warning["machine"] == "path:eth2/ipv4"
+
+
+def test_a_gateway_that_does_not_answer_is_warned_of(node: DrivenNode) -> None:
+    node.starts().finds_nics("eth2").is_leased("eth2", 3)
+    node.hears("path:eth2/ipv4", "gateway_silent", None, "192.0.3.1 does not answer ARP")
+    assert node.codes() == ["no-gateway"]
+    sentence = node.document["warnings"][0]["sentence"]
+    assert sentence.startswith("eth2: leased 192.0.3.7/24 but 192.0.3.1 does not answer ARP; ")
+
+
+def test_a_warning_stays_and_keeps_its_time_while_the_path_is_tried_again(node: DrivenNode) -> None:
+    node.starts().finds_nics("eth2").is_leased("eth2", 3).loses_the_grid("eth2")
+    (first,) = node.document["warnings"]
+    assert node.passes(4).state("path:eth2/ipv4") == "asking_gateway"
+    assert node.document["warnings"] == [first]
+    node.loses_the_grid("eth2", "the grid refused the connection again")
+    (second,) = node.document["warnings"]
+    assert second["since"] == first["since"]
+    assert "again" in second["sentence"]
+    assert node.passes(4).is_proven("eth2").codes() == []
+
+
+def test_a_vlan_that_the_kernel_cannot_make_is_warned_of(tmp_path: Path) -> None:
+    node = DrivenNode(tmp_path, policy=UplinkPolicy(vlan=100)).starts().finds_nics("eth2")
+    node.hears("interface:eth2", "vlan_refused", None, "the kernel has no module 8021q")
+    assert "no-vlan" in node.codes()
+    assert node.document["warnings"][-1]["sentence"] == "eth2: the kernel has no module 8021q"
+
+
+def test_a_nic_that_was_set_aside_is_warned_of(node: DrivenNode) -> None:
+    node.goes_online().hears("connectivity", "attached").hears("interface:eth2", "reject", None, "it failed")
+    assert "NIC-rejected" in node.codes()
+
+
+def test_nobody_hears_of_ipv6_where_ipv4_works(node: DrivenNode) -> None:
+    assert node.goes_online().passes(13).state("path:eth2/ipv6") == "no_address"
+    assert node.codes() == []
+    node.is_advertised("eth2").hears("path:eth2/ipv6", "gateway_silent", None, "silence")
+    assert node.codes() == []
+
+
+def test_ipv6_that_is_not_there_is_warned_of_where_nothing_else_is_wanted(tmp_path: Path) -> None:
+    policy = UplinkPolicy(plans=parse("ip=auto6").plans)
+    node = DrivenNode(tmp_path, policy=policy).starts().finds_nics("eth2").passes(13)
+    assert node.codes() == ["no-uplink", "no-router"]
+    node.is_advertised("eth2", prefixes=0)
+    assert node.codes() == ["no-uplink", "no-route"]
+
+
+def test_ipv6_is_warned_of_beside_an_ipv4_that_fails_otherwise(node: DrivenNode) -> None:
+    node.starts().finds_nics("eth2").is_advertised("eth2").passes(13)
+    node.hears("path:eth2/ipv6", "gateway_silent", None, "fe80::1 does not answer neighbour discovery")
+    assert node.codes()[-2:] == ["no-lease", "no-gateway"]
+
+
+def test_an_ipv4_that_is_missed_is_warned_of_though_ipv6_works(node: DrivenNode) -> None:
+    assert node.goes_online_by_ipv6().passes(13).codes() == ["no-lease"]
+
+
+def test_a_nic_that_is_not_needed_is_not_warned_of(node: DrivenNode) -> None:
+    assert node.goes_online().codes() == []
+
+
+def test_a_pulled_cable_is_warned_of_once_though_both_families_miss_it(node: DrivenNode) -> None:
+    node.goes_online().has_carrier("eth2", False)
+    assert node.codes() == ["no-carrier"]
 
 
 def test_a_kernel_that_does_not_list_its_nics_is_not_taken_for_one_without(node: DrivenNode) -> None:
@@ -145,14 +297,24 @@ def test_an_address_that_somebody_else_has_is_warned_of(node: DrivenNode) -> Non
     node.hears("lease:eth2", "address_taken", Conflict("02:00:00:00:00:66"), "02:00:00:00:00:66 has 192.0.3.7")
     assert node.codes() == ["address-conflict"]
     assert node.document["warnings"][0]["sentence"] == (
-        "lease eth2: 02:00:00:00:00:66 has 192.0.3.7; find the host that has it"
+        "lease eth2: 192.0.3.7 is in use by 02:00:00:00:00:66; find the host that has it"
     )
 
 
+def test_an_address_given_by_hand_that_somebody_else_has_is_warned_of_once(tmp_path: Path) -> None:
+    plans = parse("ip=192.0.3.7::192.0.3.1:24::eth2:none").plans
+    node = DrivenNode(tmp_path, policy=UplinkPolicy(plans=plans)).starts().finds_nics("eth2")
+    node.hears("lease:eth2", "address_taken", Conflict("02:00:00:00:00:66"), "02:00:00:00:00:66 has 192.0.3.7")
+    assert node.codes()[-1] == "address-conflict"
+    assert node.codes().count("address-conflict") == 1
+    assert "no-lease" not in node.codes()
+
+
 def test_a_silent_grid_is_warned_of_with_what_was_said(node: DrivenNode) -> None:
-    node.finds_an_uplink().hears("connectivity", "internet_silent", None, "the grid refused the connection")
+    node.finds_an_uplink().loses_the_grid("eth2")
     warning = next(warning for warning in node.document["warnings"] if warning["code"] == "no-internet")
-    assert warning["sentence"] == "the grid refused the connection; look at the way from the gateway to the grid"
+    assert warning["sentence"] == "eth2: the grid refused the connection; look at the way from the gateway to the grid"
+    assert node.codes().count("no-internet") == 1
 
 
 def test_a_refusal_by_the_grid_is_warned_of(node: DrivenNode) -> None:

@@ -71,11 +71,11 @@ def test_no_file_is_told_with_its_path_and_what_to_do(tmp_path: Path) -> None:
         "{",
         "[]",
         "null",
-        '{"schema": 2}',
         '{"schema": 1}',
-        '{"schema": 1, "machines": 3}',
+        '{"schema": 2}',
+        '{"schema": 2, "machines": 3}',
         "[" * 100_000,
-        '{"schema": 1, "node_id": null, "farm_id": 0, "online": 0, "boot_seconds": 1, "updated": 5, "machines": {}}',
+        '{"schema": 2, "node_id": null, "farm_id": 0, "online": 0, "boot_seconds": 1, "updated": 5, "machines": {}}',
     ],
 )
 def test_a_text_that_is_no_status_is_refused_in_a_sentence(text: str, tmp_path: Path) -> None:

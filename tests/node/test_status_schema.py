@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from tests.node.driven_node import NETWORK_ID, DrivenNode
-from zosfsm.lifecycles.connectivity import NicsListed
+from zosfsm.lifecycles.connectivity_data import NicsListed
 from zosfsm.node.status import Fault
 from zosfsm.node.status_schema import SCHEMA
 
@@ -24,7 +24,9 @@ LIVES: dict[str, Callable[[DrivenNode], DrivenNode]] = {
     "no carrier": lambda node: node.starts().finds_nics(),
     "no way out": lambda node: node.starts().finds_nics("eth1").is_leased("eth1", 2, router=False).passes(30),
     "online": lambda node: node.comes_online(),
-    "degraded": lambda node: node.finds_an_uplink().hears("connectivity", "internet_silent", None, "silence"),
+    "degraded": lambda node: node.finds_an_uplink().loses_the_grid(),
+    "IPv6 only": lambda node: node.goes_online_by_ipv6(),
+    "both families": lambda node: node.goes_online().is_advertised("eth2", 2).is_proven("eth2", "ipv6"),
     "a build under way": lambda node: node.comes_online().is_asked_for_a_network(),
     "a network": lambda node: node.comes_online().is_asked_for_a_network().builds_the_network(),
     "an orphan": lambda node: node.hears(f"resource:{NETWORK_ID}", "teardown"),
@@ -58,7 +60,10 @@ def test_a_documented_key_that_is_missing_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_not_documented_is_refused(tmp_path: Path) -> None:
     document = DrivenNode(tmp_path).comes_online().document
-    for place in ("", "uplink", "machines/connectivity", "interfaces/0", "warnings/0"):
+    for place in (
+        *("", "uplink", "uplink/ipv4", "machines/connectivity", "interfaces/0", "interfaces/2/ipv4"),
+        "interfaces/2/ipv6",
+    ):
         with pytest.raises(ValidationError):
             VALIDATOR.validate(_with_surplus(document, place))
 

@@ -1,7 +1,7 @@
 """One node's machine and the network behind its NICs, for tests: a DHCP server, a gateway and a grid database.
 
 Machine and network are hosts of their own (network and mount namespaces); with them goes everything that ran there.
-`eth0` has no cable; `eth1` leads to the internet. All NICs are off at first.
+`eth0` has no cable; `eth1` leads to the internet, and so may others. All NICs are off at first.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.kernel.separate_host import SeparateHost, separate_hosts
+from tests.waiting import until
 from zosfsm.fsm.journal import Record
 from zosfsm.node.store import history
 
@@ -40,24 +40,31 @@ class Wire:
 
     def lay(self) -> None:
         """The NICs and the addresses; nothing is served yet."""
-        near, far = self.machine.pid, self.internet.pid
         self.machine.shell("ip link set lo up")
         self.internet.shell("ip link set lo up")
-        for number in (0, 1):
-            subprocess.run(
-                f"ip link add eth{number} netns {near} type veth peer name far{number} netns {far}".split(), check=True
-            )
-        self.internet.shell("ip link set far1 up; ip address add 203.0.113.1/24 dev far1")
+        self._lay_cable(0)
+        self.lay_cable(1)
         self.internet.shell(f"ip address add {GRID[0]}/32 dev lo")
 
-    def start_dhcp(self) -> None:
-        """dnsmasq; what it says is in `dhcp_log`."""
+    def lay_cable(self, number: int) -> None:
+        """One more NIC that leads to the internet, in a network of its own."""
+        self._lay_cable(number)
+        self.internet.shell(f"ip link set far{number} up; ip address add {network(number)}.1/24 dev far{number}")
+
+    def _lay_cable(self, number: int) -> None:
+        near, far = self.machine.pid, self.internet.pid
+        ends = f"ip link add eth{number} netns {near} type veth peer name far{number} netns {far}"
+        subprocess.run(ends.split(), check=True)
+
+    def start_dhcp(self, number: int = 1) -> None:
+        """dnsmasq on that network; what it says is in `dhcp_log`."""
+        prefix = network(number)
         words = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--port=0", "--no-ping"]
-        words += ["--interface=far1", "--bind-interfaces", "--dhcp-range=203.0.113.50,203.0.113.99,1h"]
-        words += ["--dhcp-option=3,203.0.113.1", "--dhcp-option=6,203.0.113.1", "--dhcp-authoritative"]
-        words += ["--log-dhcp", "--log-facility=-"]
-        leases = f"--dhcp-leasefile={self.directory}/leases"
-        self.internet.run(start, "dhcp", [*words, leases], str(self.directory / "dhcp.log"))
+        words += [f"--interface=far{number}", "--bind-interfaces", f"--dhcp-range={prefix}.50,{prefix}.99,1h"]
+        words += [f"--dhcp-option=3,{prefix}.1", f"--dhcp-option=6,{prefix}.1", "--dhcp-authoritative"]
+        words += ["--log-dhcp", "--log-facility=-", "--pid-file"]
+        leases = f"--dhcp-leasefile={self.directory}/leases{number}"
+        self.internet.run(start, f"dhcp{number}", [*words, leases], str(self.directory / f"dhcp{number}.log"))
 
     def start_grid(self) -> None:
         """Returns once it answers and knows the farm 1."""
@@ -71,16 +78,16 @@ class Wire:
             (self.directory / "farm").touch()
 
     def stop_dhcp(self) -> None:
-        self.internet.run(stop, "dhcp", signal.SIGKILL)
+        self.internet.run(stop, "dhcp1", signal.SIGKILL)
 
     def stop_grid(self) -> None:
         self.internet.run(stop, "grid", signal.SIGKILL)
 
-    def pull_cable(self) -> None:
-        self.internet.shell("ip link set far1 down")
+    def pull_cable(self, number: int = 1) -> None:
+        self.internet.shell(f"ip link set far{number} down")
 
-    def plug_cable(self) -> None:
-        self.internet.shell("ip link set far1 up")
+    def plug_cable(self, number: int = 1) -> None:
+        self.internet.shell(f"ip link set far{number} up")
 
     def start_node(self, *options: str, words: list[str] | None = None) -> None:
         """Starts it; `words` are a program to run in place of zosfsm's own."""
@@ -140,13 +147,18 @@ class Wire:
         words = self.machine.shell("ip -4 -o address show dev zos 2>/dev/null || true").split()
         return words[words.index("inet") + 1] if "inet" in words else ""
 
-    def mac(self) -> str:
-        return self.machine.shell("cat /sys/class/net/eth1/address").strip()
+    def mac(self, number: int = 1) -> str:
+        return self.machine.shell(f"cat /sys/class/net/eth{number}/address").strip()
 
-    def dhcp_log(self, kind: str) -> int:
-        """How many packets of that kind (`DHCPDISCOVER`) the server has seen from the NIC's MAC."""
-        lines = (self.directory / "dhcp.log").read_text(errors="replace").splitlines()
-        return sum(f"{kind}(" in line and self.mac() in line for line in lines)
+    def dhcp_log(self, kind: str, number: int = 1) -> int:
+        """How many packets of that kind (`DHCPDISCOVER`) that network's server has seen from the NIC's MAC."""
+        lines = (self.directory / f"dhcp{number}.log").read_text(errors="replace").splitlines()
+        return sum(f"{kind}(" in line and self.mac(number) in line for line in lines)
+
+    def carrier_of_the_node(self) -> str:
+        """The NIC that is in the bridge; empty without one."""
+        found = self.machine.shell("ip -o link show master zos type veth 2>/dev/null || true")
+        return found.split(": ")[1].partition("@")[0] if found else ""
 
     def explained(self) -> str:
         """What somebody who looks for the reason wants to read first."""
@@ -165,13 +177,9 @@ def laid_wire(directory: Path) -> Iterator[Wire]:
         yield wire
 
 
-def until(is_so: Callable[[], bool], explanation: Callable[[], str] = lambda: "waited in vain") -> None:
-    """Return as soon as `is_so()`; fail the test where that takes unreasonably long."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise AssertionError(explanation())
-        time.sleep(0.02)
+def network(number: int) -> str:
+    """The first three bytes of the addresses behind that NIC."""
+    return f"203.0.{112 + number}"
 
 
 def own(*words: str) -> list[str]:

@@ -5,41 +5,103 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tests.sim.grid import Reservation
+from tests.sim.network import Network, SimNic
+from tests.sim.wire import BRIDGE
 from tests.sim.world import SINGLETONS, World
+from zosfsm.lifecycles.connectivity_data import ConnectivityData
 from zosfsm.lifecycles.delivery import Fate
+from zosfsm.lifecycles.uplink_policy import Family
 
 SETTLED = {
     "connectivity": ("online",),
     "registration": ("registered",),
     "polling": ("polling", "waiting"),
     "delivery": ("empty",),
-    "dmz": ("ready",),
 }
 
 
 def unsettled(world: World) -> list[str]:
     """Everything that is not yet as it must be; empty once the node has converged."""
-    return [*_machines(world), *_kernel(world), *_reservations(world)]
+    return [*_machines(world), *_bridge(world), *_losers(world), *_kernel(world), *_reservations(world)]
+
+
+def dishonest(world: World) -> list[str]:
+    """Where connectivity says `online` and is not, or has not found a way out that is there."""
+    is_online, leads = world.state("connectivity") == "online", world.outside.reaches_the_grid()
+    if is_online and not leads:
+        return [f"connectivity is online, and {world.outside.bridge.nic or 'no NIC'} does not lead to the grid"]
+    policy = world.engine.instances["connectivity"].data.policy
+    welcome = [nic for nic in world.nics.values() if nic.carrier and not policy.excludes(nic.name, nic.mac)]
+    ways = [nic.name for nic in welcome if world.grid.answers and _is_way(nic.network)]
+    if ways and not is_online:
+        return [f"connectivity is {world.state('connectivity')}, and {', '.join(ways)} would lead to the grid"]
+    return []
+
+
+def _is_way(network: Network | None) -> bool:
+    if network is None or network.vlan is not None:
+        return False
+    by_ipv4 = network.has_dhcp and network.leads_out(Family.IPV4)
+    return by_ipv4 or (network.router_lifetime is not None and network.leads_out(Family.IPV6))
 
 
 def _machines(world: World) -> Iterator[str]:
     for name in SINGLETONS:
-        if world.state(name) not in SETTLED[name]:
+        if name in SETTLED and world.state(name) not in SETTLED[name]:
             yield f"{name} is {world.state(name)}"
     for one in world.resources():
         if one.state not in ("active", "failed"):
             yield f"{one.name} is {one.state}"
 
 
+def _bridge(world: World) -> Iterator[str]:
+    """The bridge is as connectivity says: that NIC, that VLAN, that lease's address and no other."""
+    data, bridge = world.engine.instances["connectivity"].data, world.outside.bridge
+    assert isinstance(data, ConnectivityData)
+    if not world.outside.reaches_the_grid():
+        yield "the bridge leads nowhere"
+    if data.uplink is None or not data.current == data.uplink.link == bridge.nic:
+        yield f"{bridge.nic} is in the bridge, current is {data.current}, the uplink is {data.uplink}"
+        return
+    if world.state(f"interface:{bridge.nic}") != "selected":
+        yield f"interface:{bridge.nic} is {world.state(f'interface:{bridge.nic}')}"
+    wanted = {data.uplink.lease.address} if data.uplink.lease else set()
+    if bridge.addresses != wanted:
+        yield f"the bridge has {bridge.addresses}, the uplink's lease is {wanted}"
+
+
+def _losers(world: World) -> Iterator[str]:
+    """NICs that do not carry the node are as they were found: no address, nobody who listens, no lease."""
+    for nic in world.nics.values():
+        if nic.name == world.outside.bridge.nic:
+            continue
+        yield from _rest_of_trial(world, nic)
+
+
+def _rest_of_trial(world: World, nic: SimNic) -> Iterator[str]:
+    outside = world.outside
+    if left := outside.addresses(nic.name):
+        yield f"{nic.name} still has {left}"
+    listening = [*outside.sockets.items(), *outside.listeners.items()]
+    if left := [machine for machine, link in listening if link != BRIDGE and link.partition(".")[0] == nic.name]:
+        yield f"{left} still listen on {nic.name}"
+    if world.state(f"lease:{nic.name}") != "gone":
+        yield f"lease:{nic.name} is {world.state(f'lease:{nic.name}')}"
+    for family in Family:
+        if (state := world.state(f"path:{nic.name}/{family.value}")) not in ("gone", "idle"):
+            yield f"path:{nic.name}/{family.value} is {state}"
+
+
 def _kernel(world: World) -> Iterator[str]:
     outside = world.outside
-    if not outside.reaches_the_grid():
-        yield "the bridge leads nowhere"
-    if not outside.dmz_leads_out():
-        yield f"the DMZ leads nowhere with {outside.bridge.dmz_address}"
     network = outside.uplink_network()
-    if network and outside.bridge.secured_against != network.prefix:
-        yield f"the DMZ is closed against {outside.bridge.secured_against}, the farmer has {network.prefix}"
+    if network and outside.leads_to_grid(BRIDGE, Family.IPV4):
+        if world.state("dmz") != "ready":
+            yield f"dmz is {world.state('dmz')}"
+        if not outside.dmz_leads_out():
+            yield f"the DMZ leads nowhere with {outside.bridge.dmz_address}"
+        if outside.bridge.secured_against != network.prefix:
+            yield f"the DMZ is closed against {outside.bridge.secured_against}, the farmer has {network.prefix}"
     wanted = {one.name.partition(":")[2]: one.data for one in world.resources() if one.state == "active"}
     for identifier in outside.networks.keys() | wanted.keys():
         built, data = outside.networks.get(identifier), wanted.get(identifier)

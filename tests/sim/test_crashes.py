@@ -9,7 +9,7 @@ import pytest
 
 from tests.sim.convergence import unsettled
 from tests.sim.test_networks import Faults
-from tests.sim.world import Fault, World, lan, nic
+from tests.sim.world import Fault, World, dual, lan, nic
 from zosfsm.fsm.definition import Kind
 from zosfsm.fsm.engine import Emission
 from zosfsm.lifecycles.catalogue import catalogue
@@ -17,9 +17,10 @@ from zosfsm.lifecycles.catalogue import catalogue
 STEP_SECONDS = 0.25
 LONG_ENOUGH_SECONDS = 2400
 # A prime, so that the moments fall on all sides of what happens at regular intervals.
-STRIDE = 19
+STRIDE = 31
 # How machines are brought into states that a plain story does not lead through: effects that fail, and more.
 NO_FARM, REFUSAL = "the command line names no farm", "the grid refuses the node"
+SLOW_FIRST = "the NIC of first choice is slow to prove itself"
 TROUBLES = (
     (),
     ("VerifyNetwork",),
@@ -28,6 +29,8 @@ TROUBLES = (
     ("DeliverOutcomes",),
     ("BuildDmz", "RegisterNode"),
     ("MakeIdentity",),
+    ("AttachUplink",),
+    (SLOW_FIRST,),
     (NO_FARM,),
     (REFUSAL,),
 )
@@ -42,7 +45,7 @@ STATES = sorted(
 
 
 def story(world: World, faults: Faults, trouble: tuple[str, ...]) -> Iterator[None]:
-    """A boot, a network, a new version of it, a deletion, a restart, an outage, a pulled cable; stops on the way."""
+    """A boot, a network, a new version of it, a deletion, a restart, an outage, pulled cables; stops on the way."""
 
     def passing(seconds: float) -> Iterator[None]:
         for _ in range(int(seconds / STEP_SECONDS)):
@@ -52,7 +55,8 @@ def story(world: World, faults: Faults, trouble: tuple[str, ...]) -> Iterator[No
     world.resource_latency = timedelta(seconds=1)
     world.outside.farm = 0 if NO_FARM in trouble else 1
     world.grid.accepts = REFUSAL not in trouble
-    faults.failing = {*trouble} & {"MakeIdentity", "RegisterNode", "BuildDmz"}
+    faults.failing = {*trouble} & {"MakeIdentity", "RegisterNode", "BuildDmz", "AttachUplink"}
+    world.outside.grid_latency = {"eth0": timedelta(seconds=0.5)} if SLOW_FIRST in trouble else {}
     world.start()
     yield
     yield from passing(3)
@@ -72,12 +76,21 @@ def story(world: World, faults: Faults, trouble: tuple[str, ...]) -> Iterator[No
     yield from passing(90)
     world.plug("eth0", None)
     yield from passing(3)
+    world.grid.answers = True
+    yield from passing(15)
+    world.plug("eth1", None)
+    yield from passing(3)
+
+
+def two_nics(faults: Faults) -> World:
+    """A node with two NICs that lead out."""
+    return World([nic(0, dual(1)), nic(1, lan(2))], faults)
 
 
 def killed_at(moment: int, trouble: tuple[str, ...]) -> World | None:
     """The world at the so-manieth stop of the story; None where the story is over before."""
     faults = Faults()
-    world = World([nic(0, lan(1))], faults)
+    world = two_nics(faults)
     for index, _ in enumerate(story(world, faults, trouble)):
         if index == moment:
             faults.failing.clear()
@@ -90,8 +103,9 @@ def all_is_well(world: World) -> None:
     world.fault = lambda _emission: None
     world.grid.answers = world.grid.accepts = True
     world.outside.farm = 1
-    if not world.nics["eth0"].carrier:
-        world.plug("eth0", lan(1))
+    for number, name in enumerate(world.nics):
+        if not world.nics[name].carrier:
+            world.plug(name, lan(1 + number))
 
 
 def comes_back(world: World) -> None:
@@ -119,8 +133,12 @@ def test_a_teardown_at_any_moment_leaves_nothing(trouble: tuple[str, ...]) -> No
             world.crash()
         world.tear_down()
         bridge, left = world.outside.bridge, [*world.outside.networks, *world.engine.instances]
-        assert not (bridge.exists or bridge.nic or bridge.dmz or bridge.dmz_address), world.story(15)
-        assert [name for name in left if not name.startswith(("interface:", "lease:"))] == [], world.story(15)
+        assert not (bridge.exists or bridge.nic or bridge.addresses or bridge.dmz or bridge.dmz_address), world.story(
+            15
+        )
+        assert [name for name in left if not name.startswith(("interface:", "path:"))] == [], world.story(15)
+        assert not (world.outside.sockets or world.outside.listeners), world.story(15)
+        assert [name for name in world.nics if world.outside.addresses(name)] == [], world.story(15)
         moment += STRIDE
 
 
@@ -136,20 +154,24 @@ class KillIn(Faults):
         self.machine, self.state, self.world = machine, state, World()
 
     def __call__(self, emission: Emission) -> Fault | None:
+        self.look()
+        return super().__call__(emission)
+
+    def look(self) -> None:
+        """Is the machine in that state?"""
         found = [one.state for one in self.world.engine.instances.values() if one.kind == self.machine]
         if self.state in found:
             raise Killed
-        return super().__call__(emission)
 
 
 @pytest.mark.parametrize(("machine", "state"), STATES, ids=lambda part: part)
 def test_a_start_is_heard_in_every_stored_state_and_leads_back_to_work(machine: str, state: str) -> None:
     for trouble in TROUBLES:
         killer = KillIn(machine, state)
-        killer.world = world = World([nic(0, lan(1))], killer)
+        killer.world = world = two_nics(killer)
         try:
             for _ in story(world, killer, trouble):
-                pass
+                killer.look()
             world.tear_down()
         except Killed:
             world.crash()

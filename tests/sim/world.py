@@ -1,17 +1,17 @@
 """A simulated node: the real engine with all machines, and a kernel and a grid made of plain data, in simulated time.
 
 It carries effects out as the node's executor does: one machine's in order, those of different machines side by side;
-questions of a machine that has moved on are given up. What goes wrong is the tests' choice (`fault`).
+questions of a machine that has moved on are given up at once. What goes wrong is the tests' choice (`fault`).
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from enum import Enum
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 from attrs import define, evolve
 
@@ -25,16 +25,21 @@ from zosfsm.fsm.journal import Record
 from zosfsm.fsm.lifecycle import Event
 from zosfsm.fsm.machine import Delivery, Instance
 from zosfsm.lifecycles.catalogue import catalogue
-from zosfsm.lifecycles.interface import LinkSeen
+from zosfsm.lifecycles.interface_data import LinkSeen
+from zosfsm.lifecycles.uplink_policy import UplinkPolicy
 
 MACHINES = catalogue()
 DURABLE = frozenset(definition.name for definition, _ in MACHINES if definition.durable)
 SINGLETONS = ("connectivity", "registration", "polling", "delivery", "dmz")
 LATENCY = timedelta(milliseconds=20)
+# RFC 4861 6.2.1: MaxRtrAdvInterval.
+ADVERTISING = timedelta(minutes=10)
 # More than a hundred transitions a second, for longer than a boot takes, is machines chasing each other.
 MOST_TRANSITIONS_A_SECOND = 100
 # What happens all the time and explains nothing.
-ROUTINE = frozenset({"recheck", "internet_answers", "pause_over", "polled", "renew", "ack", "report", "published"})
+ROUTINE = frozenset(
+    {"recheck", "pause_over", "polled", "renew", "ack", "report", "published", "advertised", "solicit", "retransmit"}
+)
 
 
 class Fault(Enum):
@@ -58,10 +63,16 @@ class Moved:
 
 
 class World:
-    """`fault` is asked before every effect. Time moves only in `wait`."""
+    """`fault` is asked before every effect; `policy` comes with every start. Time moves only in `wait`."""
 
-    def __init__(self, nics: Iterable[SimNic] = (), fault: Callable[[Emission], Fault | None] | None = None) -> None:
+    def __init__(
+        self,
+        nics: Iterable[SimNic] = (),
+        fault: Callable[[Emission], Fault | None] | None = None,
+        policy: UplinkPolicy = UplinkPolicy(),  # noqa: B008 - it is frozen
+    ) -> None:
         self.now = START
+        self.policy = policy
         self.nics = {nic.name: nic for nic in nics}
         self.grid = SimGrid()
         self.fault = fault or (lambda _emission: None)
@@ -71,7 +82,9 @@ class World:
         self._agenda: list[tuple[datetime, int, int, Callable[[], None]]] = []
         self._count = 0
         self._life = 0
+        self._is_alive = False
         self._lines: dict[str, deque[Emission]] = {}
+        self._open_questions: dict[str, Emission] = {}
         self.engine = self._new_engine()
 
     # What tests look at
@@ -85,6 +98,14 @@ class World:
         """Why the machine is in its state."""
         return self.engine.instances[name].reason
 
+    def fault_of(self, path: str) -> str:
+        """What a path found at fault last."""
+        return str(self.engine.instances[path].data.fault)
+
+    def told(self, machine: str) -> list[str]:
+        """All reasons that a machine has had for its states."""
+        return [move.reason for move in self.moves if move.machine == machine]
+
     def resources(self) -> list[Instance]:
         """All network resources that live."""
         return [one for name, one in self.engine.instances.items() if name.startswith("resource:")]
@@ -97,12 +118,15 @@ class World:
 
     def start(self) -> None:
         """Power-on, or the process's start after a crash."""
+        self._begin_life()
         for name in SINGLETONS:
-            self.step(name, Event("start", reason="the node was started"))
+            policy = self.policy if name == "connectivity" else None
+            self.step(name, Event("start", policy, reason="the node was started"))
         for instance in self.resources():
             self.step(instance.name, Event("start", reason="the node was started again"))
         for nic in list(self.nics.values()):
             self.at(timedelta(milliseconds=5), lambda nic=nic: self._news(nic))  # type: ignore[misc]
+        self.at(ADVERTISING, self._advertise)
 
     def crash(self, is_done: Callable[[Emission], bool] = lambda _emission: False) -> None:
         """The process is killed. Of the effects under way, those are done that `is_done` picks."""
@@ -112,8 +136,10 @@ class World:
                     self.outside.carry_out(emission)
         snapshots = [self.engine.snapshot(name) for name in self.engine.instances if name.partition(":")[0] in DURABLE]
         self._life += 1
+        self._is_alive = False
         self._lines.clear()
-        self.outside.sockets.clear()
+        self._open_questions.clear()
+        self.outside.end_life()
         self.engine = self._new_engine()
         for snapshot in snapshots:
             self.engine.restore(snapshot)
@@ -123,11 +149,16 @@ class World:
         self.crash()
         self.start()
 
+    def reboot(self) -> None:
+        """Power is cut: of the kernel's things nothing is left. `start` follows."""
+        self.crash()
+        self.outside = Outside(self)
+
     def tear_down(self) -> None:
-        """As the node does it: no more work, then the networks, their way out, the uplink; each has its time."""
-        groups: tuple[tuple[str, ...], ...] = (("registration", "polling"), (), ("dmz",), SINGLETONS)
-        for group in groups:
-            for name in group or [one.name for one in self.resources()]:
+        """As the node does it: work, networks, their way out, the NICs, the uplink, one after the other."""
+        self._begin_life()
+        for group in self._layers():
+            for name in group:
                 self.step(name, Event("teardown", reason="the node takes its networks down"))
             self.wait(60)
 
@@ -139,7 +170,7 @@ class World:
     def take_out(self, name: str) -> None:
         """The NIC leaves the machine."""
         self.nics[name].present = False
-        self.outside.lose_nic(name)
+        self.outside.lose_nic(self.nics[name])
         self.step(f"interface:{name}", Event("vanished", reason=f"{name} was taken out"))
 
     def put_in(self, name: str) -> None:
@@ -165,12 +196,12 @@ class World:
             assert len(self.moves) - first < MOST_TRANSITIONS_A_SECOND * passed, self.story(40)
         self.now = end
 
-    def wait_for(self, done: Callable[[], bool], at_most_seconds: float) -> None:
+    def wait_for(self, done: Callable[[], bool], at_most_seconds: float, looks_seconds: float = 5) -> None:
         """Lets time pass until something holds; fails where it never does."""
         end = self.now + timedelta(seconds=at_most_seconds)
         while not done():
             assert self.now < end, self.story(60)
-            self.wait(5)
+            self.wait(min(looks_seconds, max(0.001, (end - self.now).total_seconds())))
 
     def step(self, name: str, event: Event) -> None:
         """One event, and all effects that follow from it."""
@@ -189,6 +220,22 @@ class World:
         ]
         lines += [f"{name}: {one.state} {dict(one.deadlines)}" for name, one in self.engine.instances.items()]
         return "\n".join(["", *lines])
+
+    def _begin_life(self) -> None:
+        if not self._is_alive:
+            self._is_alive = True
+            self.outside.begin_life()
+
+    def _layers(self) -> Iterator[list[str]]:
+        yield ["registration", "polling"]
+        yield [one.name for one in self.resources()]
+        yield ["dmz"]
+        yield [name for name in self.engine.instances if name.startswith("interface:")]
+        yield list(SINGLETONS)
+
+    def _advertise(self) -> None:
+        self.outside.advertise(nic.network for nic in self.nics.values() if nic.network)
+        self.at(ADVERTISING, self._advertise)
 
     def _next(self) -> datetime | None:
         return self._agenda[0][0] if self._agenda else None
@@ -217,37 +264,50 @@ class World:
             line = self._lines.setdefault(emission.machine, deque())
             line.append(emission)
             if len(line) == 1:
-                self._begin(line)
+                self._begin(emission)
+        for emission in list(self._open_questions.values()):
+            if self._has_moved_on(emission):
+                self._work_off(emission)
 
-    def _begin(self, line: deque[Emission]) -> None:
-        is_slow = line[0].machine.startswith("resource:")
-        self.at(self.resource_latency if is_slow else LATENCY, lambda: self._work_off(line))
+    def _begin(self, emission: Emission) -> None:
+        is_slow = emission.machine.startswith("resource:")
+        self.at(self.resource_latency if is_slow else LATENCY, lambda: self._work_off(emission))
 
-    def _work_off(self, line: deque[Emission]) -> None:
-        emission = line[0]
+    def _work_off(self, emission: Emission) -> None:
+        line = self._lines[emission.machine]
+        if not line or line[0] is not emission:
+            # It was given up since somebody meant to look again.
+            return
         answer = self._carried_out(emission)
         if isinstance(answer, timedelta):
             # It is a long question: nothing to say yet.
-            self.at(answer, lambda: self._work_off(line))
+            self._open_questions[emission.machine] = emission
+            self.at(answer, lambda: self._work_off(emission))
             return
+        self._open_questions.pop(emission.machine, None)
         line.popleft()
         if line:
-            self._begin(line)
+            self._begin(line[0])
         if answer is not None:
             self.step(emission.machine, evolve(answer, visit=emission.visit))
 
-    def _carried_out(self, emission: Emission) -> Event | timedelta | None:
+    def _has_moved_on(self, emission: Emission) -> bool:
         instance = self.engine.instances.get(emission.machine)
-        has_moved_on = instance is None or instance.visit != emission.visit
-        if has_moved_on and self.outside.is_question(emission.effect):
+        return instance is None or instance.visit != emission.visit
+
+    def _carried_out(self, emission: Emission) -> Event | timedelta | None:
+        if self._has_moved_on(emission) and self.outside.is_question(emission.effect):
             return None
+        if self._open_questions.get(emission.machine) is emission:
+            return self.outside.carry_out(emission)
+        self.outside.done.append((emission.machine, emission.effect))
         fault = self.fault(emission)
         if fault is Fault.IGNORED:
             return None
         if fault is Fault.FAILED:
             return self.outside.failure(emission.effect)
         answer = self.outside.carry_out(emission)
-        return None if fault is Fault.UNHEARD and not isinstance(answer, timedelta) else answer
+        return None if fault is Fault.UNHEARD else answer
 
 
 def lan(number: int, **facts: object) -> Network:
@@ -255,6 +315,16 @@ def lan(number: int, **facts: object) -> Network:
     return Network(IPv4Network(f"192.0.{number}.0/24"), **facts)  # type: ignore[arg-type]
 
 
+def dual(number: int, **facts: object) -> Network:
+    """A farmer's network with both families: 2001:db8:0:<number>::/64 beside it."""
+    return lan(number, prefix6=IPv6Network(f"2001:db8:0:{number}::/64"), **facts)
+
+
+def lan6(number: int, **facts: object) -> Network:
+    """A farmer's network without IPv4."""
+    return dual(number, has_dhcp=False, has_router=False, **facts)
+
+
 def nic(number: int, network: Network | None = None) -> SimNic:
     """The NIC eth<number>."""
-    return SimNic(f"eth{number}", f"02:00:00:00:00:0{number}", network)
+    return SimNic(f"eth{number}", f"02:00:00:00:00:{number:02x}", network)

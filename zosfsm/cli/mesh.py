@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +17,11 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from zosfsm.cli.errors import DONE, FAILED, NOT_IN_STATE, USAGE, CommandFailed
-from zosfsm.cli.grid_calls import ADDRESS_VARIABLE, add_grid_argument, grid_address, printable
-from zosfsm.cli.mesh_grid import Answer, MeshGrid, as_json, make_keys, opened, seal
-from zosfsm.cli.mesh_memory import alone, forget, load, memory_path, read_text, save
+from zosfsm.cli.grid_calls import ADDRESS_VARIABLE, add_grid_argument, grid_address
+from zosfsm.cli.mesh_drawing import draw, draw_code
+from zosfsm.cli.mesh_grid import MeshGrid, as_json, make_keys, opened, seal
+from zosfsm.cli.mesh_memory import alone, forget, load, memory_path, read_text, save, write_private
+from zosfsm.cli.mesh_rows import Row, deleted_row, print_rows, told_row, verdict
 from zosfsm.grid.errors import GridAddressInvalid, GridError, IdentityInvalid
 from zosfsm.grid.identity import Identity
 from zosfsm.mesh.changes import Change, NodeChange, changes, ports_not_ours
@@ -28,7 +31,7 @@ from zosfsm.mesh.planning import plan as plan_mesh
 from zosfsm.mesh.plans import MeshPlan
 from zosfsm.mesh.request import MeshRequest, parse
 from zosfsm.mesh.reservation import reservation_data, slice_text
-from zosfsm.mesh.text import plan_document, plan_text, table
+from zosfsm.mesh.text import plan_document, plan_text
 from zosfsm.mesh.wg_quick import wg_quick
 
 DEFAULT_WAIT_SECONDS = 30.0
@@ -38,25 +41,33 @@ _LARGEST_DATA = (1 << 20) - 4096
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="command", required=True, metavar="plan|apply|show|delete")
-    plan = commands.add_parser("plan", help="say what apply would do, and do nothing")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="plan|apply|show|access|delete")
+    plan = commands.add_parser("plan", help="say what apply would do, which path each pair takes and why; do nothing")
     apply = commands.add_parser("apply", help="make the network, or bring it up to date in place")
-    show = commands.add_parser("show", help="what each node says of the network")
+    show = commands.add_parser("show", help="what each node says of the network, or a picture of it")
+    access = commands.add_parser(
+        "access", help="the wg-quick configuration of a laptop or server; holds its private key"
+    )
     delete = commands.add_parser("delete", help="remove the network from every node")
-    for command in (plan, apply, show, delete):
+    for command in (plan, apply, show, access, delete):
         command.add_argument("file", type=Path, metavar="FILE", help="the network's TOML file")
         add_grid_argument(command)
+    for command in (plan, apply, show, delete):
         command.add_argument("--identity", type=Path, metavar="FILE", help="your ed25519 seed, made when missing")
         command.add_argument("--json", action="store_true", help="one JSON document on standard output")
     for command, purpose in ((apply, "every node has it"), (delete, "no node has it any more")):
         command.add_argument(
             "--wait", type=_seconds, default=DEFAULT_WAIT_SECONDS, metavar="SECONDS", help=f"until {purpose}; 0: do not"
         )
-    show.add_argument("--wg-quick", metavar="NAME", help="print the wg-quick configuration of this external access")
+    show.add_argument("--graph", action="store_true", help="the network with its paths, as a Mermaid flow chart")
+    show.add_argument("--svg", type=Path, metavar="FILE", help="with --graph: draw it into FILE too, by graphviz")
+    access.add_argument("name", metavar="NAME", help="the name of an [[access]] table of the file")
+    access.add_argument("--qr", action="store_true", help="draw it in the terminal, for a telephone's camera")
+    access.add_argument("--out", type=Path, metavar="FILE", help="write it into FILE, readable by you only")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    command = {"plan": _plan, "apply": _apply, "show": _show, "delete": _delete}[arguments.command]
+    command = {"plan": _plan, "apply": _apply, "show": _show, "access": _access, "delete": _delete}[arguments.command]
     try:
         return asyncio.run(command(arguments))
     except GridAddressInvalid as failure:
@@ -74,17 +85,6 @@ class _Prepared:
     request: MeshRequest
     plan: MeshPlan
     changes: tuple[NodeChange, ...]
-
-
-@frozen
-class _Row:
-    """What became of one node."""
-
-    node_id: str
-    change: str
-    reservation: str
-    state: str
-    reason: str
 
 
 async def _plan(arguments: argparse.Namespace) -> int:
@@ -114,54 +114,61 @@ async def _apply(arguments: argparse.Namespace) -> int:
             save(arguments.file, memory)
             memory, troubles = await _carry_out(arguments.file, memory, prepared, grid)
             rows = await _settle(arguments, memory, prepared, troubles, grid)
-    _print_rows(arguments, prepared.plan.name, rows)
-    return _verdict(rows, {"ok", "removed"} if arguments.wait else {"ok", "removed", "waiting", "removing"})
+    print_rows(arguments, prepared.plan.name, rows, prepared.plan.notes)
+    return verdict(rows, {"ok", "removed"} if arguments.wait else {"ok", "removed", "waiting", "removing"})
 
 
 async def _show(arguments: argparse.Namespace) -> int:
-    memory = load(arguments.file)
-    if memory is None:
-        raise CommandFailed(_nothing_remembered(arguments.file), NOT_IN_STATE)
+    if arguments.svg and not arguments.graph:
+        raise CommandFailed("expected --graph with --svg, found none", USAGE)
+    if arguments.graph and arguments.json:
+        raise CommandFailed("expected one of --graph and --json, found both", USAGE)
+    memory = _applied(arguments.file)
     async with opened(_grid_url(arguments, memory), None) as grid:
-        if arguments.wg_quick is not None:
-            return await _show_access(arguments, memory, grid)
+        if arguments.graph:
+            return draw((await _prepare_unsent(arguments.file, memory, grid)).plan, arguments.svg)
         answers = await grid.answers(memory.nodes)
-    rows = [_row(node, "", answers[node.member]) for node in memory.nodes]
-    _print_rows(arguments, memory.name, rows)
+    rows = [told_row(node, "", answers[node.member]) for node in memory.nodes]
+    print_rows(arguments, memory.name, rows)
     return DONE
 
 
-async def _show_access(arguments: argparse.Namespace, memory: Memory, grid: MeshGrid) -> int:
-    name = arguments.wg_quick
+async def _access(arguments: argparse.Namespace) -> int:
+    memory, name = _applied(arguments.file), arguments.name
     if all(access.member != name for access in memory.access):
         raise CommandFailed(f"expected an access {name!r} that was applied, found none: apply it first.", NOT_IN_STATE)
-    prepared = await _prepare(_request(arguments.file), memory, grid)
+    async with opened(_grid_url(arguments, memory), None) as grid:
+        prepared = await _prepare_unsent(arguments.file, memory, grid)
     access = prepared.plan.access_named(name)
     if access is None:
         raise CommandFailed(f"expected an access {name!r} in {arguments.file}, found none.", NOT_IN_STATE)
-    print(wg_quick(prepared.plan, access), end="")
+    text = wg_quick(prepared.plan, access)
+    if arguments.out:
+        write_private(arguments.out, text)
+    if arguments.qr:
+        draw_code(text)
+    if not arguments.out and not arguments.qr:
+        print(text, end="")
     return DONE
 
 
 async def _delete(arguments: argparse.Namespace) -> int:
     with alone(arguments.file):
-        memory = load(arguments.file)
-        if memory is None:
-            raise CommandFailed(_nothing_remembered(arguments.file), NOT_IN_STATE)
+        memory = _applied(arguments.file)
         async with opened(_grid_url(arguments, memory), None) as grid:
             memory = await _find_missed(memory, grid)
             save(arguments.file, memory)
             troubles = {node.member: await _ask_deletion(node, grid) for node in memory.nodes}
             gone = await grid.wait_until_deleted(_untroubled(memory.nodes, troubles), arguments.wait)
-        rows = [_deleted_row(node, troubles, gone) for node in memory.nodes]
+        rows = [deleted_row(node, troubles, gone) for node in memory.nodes]
         for node_id in gone:
             memory = without_node(memory, node_id)
         if memory.nodes:
             save(arguments.file, memory)
         else:
             forget(arguments.file)
-    _print_rows(arguments, memory.name, rows)
-    return _verdict(rows, {"removed"} if arguments.wait else {"removed", "removing"})
+    print_rows(arguments, memory.name, rows)
+    return verdict(rows, {"removed"} if arguments.wait else {"removed", "removing"})
 
 
 async def _prepare(request: MeshRequest, memory: Memory, grid: MeshGrid) -> _Prepared:
@@ -173,6 +180,15 @@ async def _prepare(request: MeshRequest, memory: Memory, grid: MeshGrid) -> _Pre
     plan = plan_mesh(request, facts, make_keys, previous)
     decided = changes(plan, memory, standing, request.duration, datetime.now(UTC))
     return _Prepared(request, plan, decided)
+
+
+async def _prepare_unsent(file: Path, memory: Memory, grid: MeshGrid) -> _Prepared:
+    """What apply would do, for who only looks; says so where the nodes do not have it yet."""
+    prepared = await _prepare(_request(file), memory, grid)
+    waiting = [change for change in prepared.changes if change.change is not Change.KEEP]
+    if waiting:
+        print(f"zosfsm mesh: apply has yet to tell this to {len(waiting)} node(s): see plan.", file=sys.stderr)
+    return prepared
 
 
 async def _carry_out(
@@ -217,7 +233,7 @@ async def _settle(
     prepared: _Prepared,
     troubles: dict[str, str | None],
     grid: MeshGrid,
-) -> list[_Row]:
+) -> list[Row]:
     """Waits for what the nodes answer, and forgets those that are out of the network."""
     leaving = [node for node in memory.nodes if prepared.plan.resource(node.member) is None]
     staying = [node for node in memory.nodes if node not in leaving]
@@ -227,8 +243,8 @@ async def _settle(
         memory = without_node(memory, node_id)
     save(arguments.file, memory)
     how = {change.node_id: change.change.value for change in prepared.changes}
-    rows = [_row(node, how[node.member], answers.get(node.member), troubles.get(node.member)) for node in staying]
-    return rows + [_deleted_row(node, troubles, gone) for node in leaving]
+    rows = [told_row(node, how[node.member], answers.get(node.member), troubles.get(node.member)) for node in staying]
+    return rows + [deleted_row(node, troubles, gone) for node in leaving]
 
 
 async def _ask_deletion(node: Remembered, grid: MeshGrid) -> str | None:
@@ -241,42 +257,6 @@ async def _ask_deletion(node: Remembered, grid: MeshGrid) -> str | None:
 
 def _untroubled(nodes: Sequence[Remembered], troubles: dict[str, str | None]) -> list[Remembered]:
     return [node for node in nodes if troubles.get(node.member) is None]
-
-
-def _row(node: Remembered, change: str, answer: Answer | None, trouble: str | None = None) -> _Row:
-    reservation = node.reservation or "-"
-    if trouble is not None or answer is None:
-        return _Row(node.member, change, reservation, "not sent", trouble or "nothing was sent")
-    return _Row(node.member, change, reservation, answer.state, answer.reason)
-
-
-def _deleted_row(node: Remembered, troubles: dict[str, str | None], gone: Sequence[str]) -> _Row:
-    reservation, trouble = node.reservation or "-", troubles.get(node.member)
-    if trouble is not None:
-        return _Row(node.member, Change.REMOVE.value, reservation, "not sent", trouble)
-    if node.member in gone:
-        return _Row(node.member, Change.REMOVE.value, reservation, "removed", "")
-    return _Row(node.member, Change.REMOVE.value, reservation, "removing", "the node has not said that it is done")
-
-
-def _verdict(rows: Sequence[_Row], good: set[str]) -> int:
-    bad = [row for row in rows if row.state not in good]
-    if not bad:
-        return DONE
-    worked = ", ".join(row.node_id for row in rows if row.state in good) or "none"
-    why = "; ".join(f"{row.node_id}: {row.state}{f', {row.reason}' if row.reason else ''}" for row in bad)
-    sentence = f"done on {len(rows) - len(bad)} of {len(rows)} nodes ({worked}), not on {why}"
-    raise CommandFailed(printable(sentence), FAILED)
-
-
-def _print_rows(arguments: argparse.Namespace, name: str, rows: Sequence[_Row]) -> None:
-    if not arguments.json:
-        heads = ("node", "change", "reservation", "state", "why")
-        print(table(heads, [(row.node_id, row.change or "-", row.reservation, row.state, row.reason) for row in rows]))
-        return
-    keys = ("node_id", "change", "reservation", "state", "reason")
-    nodes = [{key: getattr(row, key) for key in keys} for row in rows]
-    print(json.dumps({"schema": 1, "name": name, "nodes": nodes}, indent=2))
 
 
 def _data_text(plan: MeshPlan) -> str:
@@ -329,8 +309,12 @@ def _refuse_another_owner(file: Path, memory: Memory | None, identity: Identity)
     raise CommandFailed(f"{found}: give the identity that made the network.", USAGE)
 
 
-def _nothing_remembered(file: Path) -> str:
-    return f"expected {memory_path(file)}, which apply writes, found none: this network was not applied from here."
+def _applied(file: Path) -> Memory:
+    memory = load(file)
+    if memory is None:
+        wanted = f"expected {memory_path(file)}, which apply writes, found none"
+        raise CommandFailed(f"{wanted}: this network was not applied from here.", NOT_IN_STATE)
+    return memory
 
 
 def _seconds(text: str) -> float:

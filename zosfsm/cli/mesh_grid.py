@@ -9,24 +9,27 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address
+from itertools import product
 
 from attrs import evolve, frozen
 from nacl.public import PrivateKey
 
 from zosfsm.grid.client import GridClient
-from zosfsm.grid.documents import Node
+from zosfsm.grid.documents import Interface, Node
 from zosfsm.grid.errors import GridError, GridRefused, GridUnreachable
 from zosfsm.grid.identity import Identity, seal_to
 from zosfsm.grid.raw_json import parse
 from zosfsm.grid.reservations import Reservation, ReservationType, ResultState, StoredReservation
 from zosfsm.grid.signing import result_holds, sign_reservation
-from zosfsm.mesh.addresses import public_endpoints
+from zosfsm.mesh.addresses import PRIVATE_RANGES, is_public, public_endpoints
 from zosfsm.mesh.changes import Standing
 from zosfsm.mesh.memory import Remembered
-from zosfsm.mesh.plans import KeyPair, NodeFacts
+from zosfsm.mesh.plans import Family, KeyPair, Lan, NodeFacts
 
 _NOT_FOUND = 404
+# What every node calls the bridge that leads out.
+_UPLINK = "zos"
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 1.0
 
@@ -155,7 +158,14 @@ async def opened(url: str, identity: Identity | None) -> AsyncIterator[MeshGrid]
 
 def node_facts(node: Node) -> NodeFacts:
     """A node with a public configuration has its tunnels there, and nowhere else."""
-    return NodeFacts(node.node_id, public_endpoints(_underlay(node)), frozenset(node.wg_ports))
+    return NodeFacts(
+        node.node_id,
+        public_endpoints(_underlay(node)),
+        frozenset(node.wg_ports),
+        _dials(node),
+        _lan(node),
+        None if node.updated is None else datetime.now(UTC) - node.updated,
+    )
 
 
 def make_keys(_member: str) -> KeyPair:
@@ -172,10 +182,45 @@ def as_json(data: dict[str, object]) -> str:
 
 
 def _underlay(node: Node) -> list[IPv4Address | IPv6Address]:
-    configured = node.public_config
-    if configured is not None and (configured.ipv4 or configured.ipv6):
-        return [address.ip for address in (configured.ipv4, configured.ipv6) if address is not None]
-    return [address.ip for interface in node.ifaces for address in interface.addrs]
+    configured = _configured(node)
+    return configured or [address.ip for interface in node.ifaces for address in interface.addrs]
+
+
+def _configured(node: Node) -> list[IPv4Address | IPv6Address]:
+    """The addresses of the public interface that the farmer wished for."""
+    wish = node.public_config
+    return [] if wish is None else [address.ip for address in (wish.ipv4, wish.ipv6) if address is not None]
+
+
+def _dials(node: Node) -> frozenset[Family]:
+    """The families of the addresses from which its tunnels can send to the internet; IPv4 where nothing is known."""
+    sources = _configured(node) or [address.ip for uplink in _uplinks(node) for address in uplink.addrs]
+    families = {
+        Family.IPV4 if isinstance(source, IPv4Address) else Family.IPV6
+        for source in sources
+        if (not source.is_link_local if isinstance(source, IPv4Address) else is_public(source))
+    }
+    return frozenset(families or {Family.IPV4})
+
+
+def _lan(node: Node) -> Lan | None:
+    """None where the tunnels are in the public namespace, and where the uplink has no private address and gateway."""
+    if _configured(node):
+        return None
+    for uplink in _uplinks(node):
+        private = [address for address in uplink.addrs if isinstance(address, IPv4Interface) and _is_private(address)]
+        for address, gateway in product(private, uplink.gateway):
+            if isinstance(gateway, IPv4Address) and gateway in address.network and gateway != address.ip:
+                return Lan(address, gateway, node.farm_id)
+    return None
+
+
+def _uplinks(node: Node) -> list[Interface]:
+    return [interface for interface in node.ifaces if interface.name == _UPLINK]
+
+
+def _is_private(address: IPv4Interface) -> bool:
+    return any(address.ip in network for network in PRIVATE_RANGES)
 
 
 def _network_name(reservation: Reservation) -> str | None:

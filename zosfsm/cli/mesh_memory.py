@@ -32,11 +32,14 @@ def load(file: Path) -> Memory | None:
 
 
 def save(file: Path, memory: Memory) -> None:
-    """Replaces the file; after a power cut either the old or the new one is there."""
-    path = memory_path(file)
+    write_private(memory_path(file), encode(memory))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces the file, mode 0600; after a power cut either the old or the new one is there."""
     beside = path.with_name(f".{path.name}.new")
     try:
-        _write(beside, encode(memory).encode())
+        _write(beside, text.encode())
         beside.replace(path)
         _sync_directory(path.parent)
     except OSError as wrong:

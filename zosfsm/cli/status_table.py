@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from zosfsm.cli.grid_calls import printable
-from zosfsm.node.explanation import in_words, moment_in_words
-from zosfsm.node.status_entries import Status
+from zosfsm.node.nic_evidence import PROVEN, fault
+from zosfsm.node.sentences import in_words, moment_in_words
+from zosfsm.node.status_entries import FamilyEntry, MachineEntry, Status
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 # What is looked for with the eyes or copied stays on one line, however narrow the terminal is.
-_WHOLE = frozenset({"machine", "state", "interface", "resource", "address", "subnet", "warning"})
+_WHOLE = frozenset({"machine", "state", "interface", "resource", "ipv4", "subnet", "warning"})
 _STYLES = {"stable": "green", "transient": "yellow", "failure": "red", "final": "dim"}
 
 
@@ -71,6 +72,7 @@ def picture(status: Status, now: datetime) -> RenderableType:
 
 
 def _machines(status: Status, now: datetime) -> Block:
+    shown = {name: machine for name, machine in status.machines.items() if not _is_idle_path(name, machine)}
     rows = tuple(
         (
             name,
@@ -80,24 +82,26 @@ def _machines(status: Status, now: datetime) -> Block:
             _length(machine.deadline - now) if machine.deadline else "",
             machine.reason,
         )
-        for name, machine in status.machines.items()
+        for name, machine in shown.items()
     )
-    kinds = tuple(machine.kind for machine in status.machines.values())
+    kinds = tuple(machine.kind for machine in shown.values())
     return Block(("machine", "state", "for", "attempt", "next in", "reason"), rows, kinds)
 
 
 def _interfaces(status: Status) -> Block:
     rows = tuple(
-        (
-            nic.name,
-            nic.mac or "",
-            "carrier" if nic.carrier else "no carrier",
-            str(nic.address or ""),
-            str(nic.gateway or ""),
-        )
+        (nic.name, nic.state, _family(nic.ipv4), _family(nic.ipv6), fault(nic) or nic.reason)
         for nic in status.interfaces
     )
-    return Block(("interface", "mac", "link", "address", "gateway"), rows)
+    return Block(("interface", "state", "ipv4", "ipv6", "reason"), rows)
+
+
+def _family(family: FamilyEntry | None) -> str:
+    """Its address, and what it is in where that is not where it should be."""
+    if family is None:
+        return ""
+    state = "" if family.standing == PROVEN else family.state.replace("_", " ")
+    return f"{family.address or ''} {state}".strip()
 
 
 def _resources(status: Status) -> Block:
@@ -119,6 +123,11 @@ def _resources(status: Status) -> Block:
 
 def _warnings(status: Status) -> Block:
     return Block(("warning", "sentence"), tuple((warning.code, warning.sentence) for warning in status.warnings))
+
+
+def _is_idle_path(name: str, machine: MachineEntry) -> bool:
+    # Two for each NIC that is not needed, with nothing to say.
+    return name.startswith("path:") and machine.state == "idle"
 
 
 def _length(length: timedelta) -> str:

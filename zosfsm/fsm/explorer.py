@@ -21,6 +21,8 @@ TEARDOWN = "teardown"
 
 # (trigger, type of its data, the machine's present data) -> data to try. For a trigger without data: (None,).
 Samples = Callable[[str, type, object], Sequence[object]]
+# What of a machine's data tells ways apart besides its states.
+Facet = Callable[[Any], object]
 
 
 @frozen
@@ -102,7 +104,7 @@ class _Case:
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 BETWEEN_EVENTS = timedelta(milliseconds=250)
-ATTEMPTS_TOLD_APART = 6
+ATTEMPTS_TOLD_APART = 2
 
 
 def provoke(
@@ -111,12 +113,14 @@ def provoke(
     samples: Samples,
     cases_a_way: int = 2,
     key: str = "sample",
+    facet: Facet = lambda _data: None,
 ) -> Provocation:
     """Fires every trigger with every sample, and every alarm, in every state that real events can reach.
 
-    Of the instances that came by the same transition from the same state at the same attempt, `cases_a_way` different
-    ones are followed. Faults: a guard, action or deadline that raises; data that does not survive the journal; a
-    transient state without any deadline; an alarm that is due again the moment it has rung.
+    Of the instances that came by the same transition from the same state at the same attempt, and whose data are alike
+    in their `facet`, `cases_a_way` different ones are followed. Faults: a guard, action or deadline that raises; data
+    that does not survive the journal; a transient state without any deadline; an alarm that is due again the moment it
+    has rung.
     """
     runner = Runner(definition, lifecycle, seed="provocation")
     result = Provocation(definition.name, visited={definition.initial})
@@ -129,7 +133,7 @@ def provoke(
             reached = _fired(runner, case, event, now, result)
             if reached is None:
                 continue
-            alike = known.setdefault(reached.way, [])
+            alike = known.setdefault((reached.way, facet(reached.instance.data)), [])
             if len(alike) < cases_a_way and not any(_same(reached, other) for other in alike):
                 alike.append(reached)
                 frontier.append(reached)

@@ -116,24 +116,37 @@ def _pale(text: str) -> str:
 
 
 def _notes(notes: Iterable[Note]) -> Iterable[str]:
+    """One note for each state that they lead to, by time or by events, and one for what leaves states as they are."""
     look = f"shape=note style=filled fillcolor={quoted('#fffbe6')} color={quoted('#b8a75a')} fontsize=10"
-    staying = [note for note in notes if note.target is None]
-    for index, note in enumerate(note for note in notes if note.target is not None):
-        tip = f"tooltip={quoted(note.label.sentence)}"
-        yield f"  note{index} [{look} {tip} label=<{_note_text(note)}>];"
-        style = f"style=dashed color={quoted(TIME_INK)} " if note.by_time else ""
-        yield f"  note{index} -> {quoted(str(note.target))} [{style}{tip}];"
+    groups: dict[tuple[str | None, bool], list[Note]] = {}
+    for note in notes:
+        groups.setdefault((note.target, note.target is not None and note.by_time), []).append(note)
+    staying = groups.pop((None, False), [])
+    for index, ((target, by_time), group) in enumerate(groups.items()):
+        tip = f"tooltip={quoted(' '.join(note.label.sentence for note in group))}"
+        yield f"  note{index} [{look} {tip} label=<{_notes_text(group)}>];"
+        style = f"style=dashed color={quoted(TIME_INK)} " if by_time else ""
+        yield f"  note{index} -> {quoted(str(target))} [{style}{tip}];"
     if staying:
-        text = "<br/><br/>".join(_note_text(note) for note in staying)
-        yield f"  staying [{look} label=<{text}>];"
+        yield f"  staying [{look} label=<{_notes_text(staying)}>];"
 
 
-def _note_text(note: Note) -> str:
-    mark = "↻ " if note.target is None else ""
-    ink = TIME_INK if note.by_time else INK
-    lines = [f'{mark}<b><font color="{ink}">{escape(note.label.trigger)}</font></b>']
-    lines += [_pale(line) for line in textwrap.wrap(note.label.condition, WIDTH)]
-    lines += [escape(line) for line in textwrap.wrap(note.where, WIDTH + 6)]
+def _notes_text(notes: list[Note]) -> str:
+    """What comes from the same states stands together, and those are named once."""
+    places: dict[str, list[Note]] = {}
+    for note in notes:
+        places.setdefault(note.where, []).append(note)
+    return "<br/><br/>".join(_place_text(where, group) for where, group in places.items())
+
+
+def _place_text(where: str, notes: list[Note]) -> str:
+    lines = []
+    for note in notes:
+        mark = "↻ " if note.target is None else ""
+        ink = TIME_INK if note.by_time else INK
+        lines.append(f'{mark}<b><font color="{ink}">{escape(note.label.trigger)}</font></b>')
+        lines += [_pale(line) for line in textwrap.wrap(note.label.condition, WIDTH)]
+    lines += [escape(line) for line in textwrap.wrap(where, WIDTH + 6)]
     return "<br/>".join(lines)
 
 

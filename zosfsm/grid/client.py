@@ -21,6 +21,7 @@ from zosfsm.grid.transport import Answer, Transport
 
 if TYPE_CHECKING:
     from zosfsm.grid.identity import Identity
+    from zosfsm.grid.resolved_names import Resolve
 
 T = TypeVar("T")
 
@@ -35,25 +36,23 @@ class GridClient:
     """Every method raises a GridError, and nothing else, for whatever the network or the grid does.
 
     Connections are opened when they are needed, also after `aclose()`: a node whose uplink changed closes and goes on.
-    With an identity, reservations and results that bear no signature are signed with it.
+    With an identity, reservations and results that bear no signature are signed with it. `resolve` answers the
+    addresses of the grid's name; without it the system is asked.
     """
 
-    def __init__(self, base_url: str, identity: Identity | None = None, timeout_seconds: float = 10.0) -> None:
-        self._transport = Transport(base_url, timeout_seconds)
+    def __init__(
+        self,
+        base_url: str,
+        identity: Identity | None = None,
+        timeout_seconds: float = 10.0,
+        resolve: Resolve | None = None,
+    ) -> None:
+        self._transport = Transport(base_url, resolve)
         self._identity = identity
         self._timeout_seconds = timeout_seconds
 
     async def aclose(self) -> None:
         await self._transport.aclose()
-
-    async def reachable(self) -> None:
-        """Returns if a grid database answers; raises what stands in the way. Cheap, and tried once only."""
-        path = "/farms/1" if self._identity is None else _node_path(self._identity.identifier)
-        answer = await self._transport.ask("GET", path, self._timeout_seconds)
-        if answer.status == 404:
-            _check_refusal(answer)
-        else:
-            _object(_accepted(answer))
 
     async def register_node(self, node: Node) -> None:
         """Makes the node known, or renews its farm, OS version and location."""
@@ -187,12 +186,6 @@ def _refusal_text(answer: Answer) -> str:
         document = document.get("Error", document.get("error", text))
     line = " ".join(str(document).split())
     return "".join(character if character.isprintable() else "?" for character in line)[:300]
-
-
-def _check_refusal(answer: Answer) -> None:
-    refusal = None if answer.is_page else _object(answer)
-    if refusal is None or not {"Error", "error"} & refusal.keys():
-        raise GridAnswerInvalid(f"found another kind of answer (status {answer.status}) at {answer.url}")
 
 
 def _object(answer: Answer) -> dict[str, object]:

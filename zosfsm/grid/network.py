@@ -1,13 +1,17 @@
-"""What a reservation of type `network` asks for: read, and checked as a whole before anything is built from it."""
+"""What a reservation of type `network` asks for: read, and checked as a whole before anything is built from it.
+
+Two peers may name the same network: it belongs to the one that comes first, and the later one is its fallback.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
 import base58
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from zosfsm.grid.errors import DocumentInvalid, shown
 from zosfsm.grid.reading import read_text_as, write
@@ -26,6 +30,8 @@ from zosfsm.grid.scalars import (
 
 MOST_PEERS = 1000
 MOST_ROUTES = 1000
+# A network's own peer and its fallback.
+_MOST_CLAIMS = 2
 _IDENTIFIER_LENGTH = 13
 # Where the tunnels' own addresses are: 100.64.a.b/16 for the subnet x.a.b.0/24.
 TUNNEL_RANGE = IPv4Network("100.64.0.0/16")
@@ -74,10 +80,10 @@ class NetworkReservation:
         return network
 
     def resource_of(self, node_id: str) -> NetResource:
-        """The part meant for this node. Raises DocumentInvalid where there is none."""
+        """The part meant for this node, with each network at its own peer only. DocumentInvalid where there is none."""
         for resource in self.net_resources:
             if resource.node_id == node_id:
-                return resource
+                return _without_fallbacks(resource)
         raise DocumentInvalid("net_resources", f"one entry for node {node_id}", "none")
 
     def to_document(self) -> dict[str, object]:
@@ -88,6 +94,15 @@ def network_identifier(user_id: str, name: str) -> str:
     """Names the network on every node: 13 characters of base58(md5(user id + name))."""
     digest = hashlib.md5((user_id + name).encode("utf-8"), usedforsecurity=False).digest()
     return base58.b58encode(digest)[:_IDENTIFIER_LENGTH].decode("ascii")
+
+
+def _without_fallbacks(resource: NetResource) -> NetResource:
+    seen: set[AnyNetwork] = set()
+    peers = []
+    for peer in resource.peers:
+        peers.append(evolve(peer, allowed_ips=tuple(route for route in peer.allowed_ips if route not in seen)))
+        seen.update(peer.allowed_ips)
+    return evolve(resource, peers=tuple(peers))
 
 
 def _check(network: NetworkReservation) -> None:
@@ -105,7 +120,7 @@ def _check_resource(where: str, resource: NetResource, ip_range: IPv4Network) ->
     if len(resource.peers) > MOST_PEERS:
         raise DocumentInvalid(f"{where}.peers", f"at most {MOST_PEERS} peers", str(len(resource.peers)))
     _distinct(f"{where}.peers", "wg_public_key", [resource.wg_public_key, *(p.wg_public_key for p in resource.peers)])
-    routes: dict[AnyNetwork, str] = {}
+    claims: dict[AnyNetwork, set[str]] = defaultdict(set)
     for position, peer in enumerate(resource.peers):
         there = f"{where}.peers[{position}]"
         _check_subnet(f"{there}.subnet", peer.subnet, ip_range)
@@ -113,8 +128,10 @@ def _check_resource(where: str, resource: NetResource, ip_range: IPv4Network) ->
             raise DocumentInvalid(f"{there}.allowed_ips", f"at most {MOST_ROUTES} networks", str(len(peer.allowed_ips)))
         for index, route in enumerate(peer.allowed_ips):
             _check_route(f"{there}.allowed_ips[{index}]", route, resource.subnet, ip_range)
-            # WireGuard gives a network to the peer that named it last: the other would silently lose it.
-            _check_owner(f"{there}.allowed_ips[{index}]", route, peer.wg_public_key, routes)
+            claims[route].add(peer.wg_public_key)
+            if len(claims[route]) > _MOST_CLAIMS:
+                where_named = f"{there}.allowed_ips[{index}]"
+                raise DocumentInvalid(where_named, "a network that at most one earlier peer has", str(route))
 
 
 def _check_subnet(where: str, subnet: IPv4Network, ip_range: IPv4Network) -> None:
@@ -136,12 +153,6 @@ def _check_route(where: str, route: AnyNetwork, own: IPv4Network, ip_range: IPv4
         raise DocumentInvalid(where, f"a network inside {ip_range} or {TUNNEL_RANGE}", str(route))
     if route.subnet_of(own):
         raise DocumentInvalid(where, f"a network outside the node's own {own}", str(route))
-
-
-def _check_owner(where: str, route: AnyNetwork, key: str, routes: dict[AnyNetwork, str]) -> None:
-    owner = routes.setdefault(route, key)
-    if owner != key:
-        raise DocumentInvalid(where, "a network that no other peer has", str(route))
 
 
 def _distinct(where: str, name: str, values: list[str]) -> None:

@@ -10,9 +10,12 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from zosfsm.grid.errors import GridAddressInvalid, GridAnswerInvalid, GridUnreachable, shown
+from zosfsm.grid.trust import trusted
 
 if TYPE_CHECKING:
     import httpx
+
+    from zosfsm.grid.resolved_names import Resolve
 
 CONNECT_SECONDS = 5.0
 LARGEST_ANSWER = 16 * 1024 * 1024
@@ -34,11 +37,14 @@ class Answer:
 
 
 class Transport:
-    """Keeps connections to one base address; makes new ones after `aclose()`."""
+    """Keeps connections to one base address; makes new ones after `aclose()`.
 
-    def __init__(self, base_url: str, timeout_seconds: float) -> None:
+    `resolve` answers the addresses of a name; without it the system is asked, as for any other program.
+    """
+
+    def __init__(self, base_url: str, resolve: Resolve | None = None) -> None:
         self._base_url = _checked_address(base_url)
-        self._timeout_seconds = timeout_seconds
+        self._resolve = resolve
         self._client: httpx.AsyncClient | None = None
 
     async def aclose(self) -> None:
@@ -84,14 +90,21 @@ class Transport:
             import httpx
 
             # Redirections are not followed, so a plain address never meets TLS: no need to load authorities for 50 ms.
-            verify = self._base_url.startswith("https:")
+            verify = trusted() if self._base_url.startswith("https:") else False
             self._client = httpx.AsyncClient(
-                verify=verify,
+                transport=self._connections(httpx.AsyncHTTPTransport(verify=verify, trust_env=False)),
                 trust_env=False,
                 follow_redirects=False,
                 headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "zosfsm"},
             )
         return self._client
+
+    def _connections(self, transport: httpx.AsyncHTTPTransport) -> httpx.AsyncBaseTransport:
+        if self._resolve is None:
+            return transport
+        from zosfsm.grid.resolved_names import ResolvedNames
+
+        return ResolvedNames(transport, self._resolve)
 
 
 async def _received(response: httpx.Response, url: str) -> Answer:

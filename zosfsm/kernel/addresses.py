@@ -6,12 +6,12 @@ import errno
 from collections.abc import Collection, Iterable
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
-from pyroute2.netlink.exceptions import NetlinkError
-
 from zosfsm.kernel.errors import KernelError
-from zosfsm.kernel.netlink import Message, NetlinkSession, absent_is_success, attempting_netlink
+from zosfsm.kernel.netlink import Message, NetlinkSession, absent_is_success, attempting_netlink, netlink_error
 
 Interface = IPv4Interface | IPv6Interface
+
+_NO_PREFIX_ROUTE = 0x200  # IFA_F_NOPREFIXROUTE of linux/if_addr.h
 
 
 class AddressOperations(NetlinkSession):
@@ -29,6 +29,12 @@ class AddressOperations(NetlinkSession):
         present = self.addresses(name)
         if interface not in present:
             self._add_address(name, interface, present)
+
+    def ensure_routeless_address(self, name: str, interface: Interface) -> None:
+        """As `ensure_address`, but a new address brings no route to its network with it."""
+        present = self.addresses(name)
+        if interface not in present:
+            self._add_address(name, interface, present, flags=_NO_PREFIX_ROUTE)
 
     def set_addresses(self, name: str, wanted: Iterable[Interface]) -> None:
         """Give the link `wanted` and no others but the kernel's link-local IPv6 ones; what stays is not touched."""
@@ -48,7 +54,7 @@ class AddressOperations(NetlinkSession):
         if self._index(name) is not None:
             self.set_addresses(name, ())
 
-    def _add_address(self, name: str, interface: Interface, present: tuple[Interface, ...]) -> None:
+    def _add_address(self, name: str, interface: Interface, present: tuple[Interface, ...], **fields: int) -> None:
         operation = f"add address {interface} to {name}{self._where()}"
         stale = [other for other in present if other.ip == interface.ip]
         if interface.version == 6:
@@ -57,8 +63,8 @@ class AddressOperations(NetlinkSession):
         index = self._required_index(name, operation)
         with attempting_netlink(operation):
             try:
-                self._change("add", index, interface)
-            except NetlinkError as error:
+                self._change("add", index, interface, **fields)
+            except netlink_error() as error:
                 if error.code == errno.EACCES and interface.version == 6:
                     raise KernelError(operation, "IPv6 is switched off on this link") from error
                 raise
@@ -76,8 +82,9 @@ class AddressOperations(NetlinkSession):
             ):
                 self._change("del", index, interface)
 
-    def _change(self, command: str, index: int, interface: Interface) -> None:
-        self._route().addr(command, index=index, address=str(interface.ip), prefixlen=interface.network.prefixlen)
+    def _change(self, command: str, index: int, interface: Interface, **fields: int) -> None:
+        prefix = interface.network.prefixlen
+        self._route().addr(command, index=index, address=str(interface.ip), prefixlen=prefix, **fields)
 
 
 def stale_addresses(present: Iterable[Interface], wanted: Collection[Interface]) -> tuple[Interface, ...]:

@@ -8,7 +8,6 @@ takes another one when its ports change.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import socket
 import struct
@@ -18,6 +17,7 @@ from ipaddress import IPv4Address
 
 from attrs import evolve
 
+from zosfsm.kernel.closing import close_beside
 from zosfsm.kernel.dhcp_packet import (
     BROADCAST_MAC,
     CLIENT_PORT,
@@ -32,6 +32,7 @@ from zosfsm.kernel.dhcp_packet import (
 )
 from zosfsm.kernel.errors import KernelError, attempting, reason
 from zosfsm.kernel.namespaces import entered
+from zosfsm.kernel.packet_filter import LARGEST_FRAME, NOTHING, attach, udp_to_port
 
 OnMessage = Callable[[DhcpMessage], None]
 OnError = Callable[[KernelError], None]
@@ -40,17 +41,15 @@ _log = logging.getLogger(__name__)
 
 _BROADCAST = IPv4Address("255.255.255.255")
 _NO_ADDRESS = IPv4Address(0)
-_LARGEST_FRAME = 65535
 _FRAMES_A_TURN = 64  # then the loop's other work has its turn, whatever a flood on the LAN brings
 
-# linux/if_packet.h, linux/if_ether.h, linux/if_arp.h, asm-generic/socket.h: Python's socket module has not got them.
+# linux/if_packet.h, linux/if_ether.h, linux/if_arp.h: Python's socket module has not got them.
 _SOL_PACKET = 263
 _PACKET_AUXDATA = 8
 _AUXDATA = struct.Struct("=IIIHHHH")
 _CHECKSUM_NOT_READY = 1 << 3
 _ETH_P_IP = 0x0800
 _ARPHRD_ETHER = 1
-_SO_ATTACH_FILTER = 26
 
 
 class DhcpSocket:
@@ -108,7 +107,7 @@ class DhcpSocket:
             return
         self._closed = True
         self._loop.remove_reader(self._raw)
-        self._raw.close()
+        close_beside(self._raw)
         self._close_unicast()
 
     def _read(self) -> None:
@@ -116,7 +115,7 @@ class DhcpSocket:
             if self._closed:
                 return
             try:
-                data, ancillary, flags, _ = self._raw.recvmsg(_LARGEST_FRAME, socket.CMSG_SPACE(_AUXDATA.size))
+                data, ancillary, flags, _ = self._raw.recvmsg(LARGEST_FRAME, socket.CMSG_SPACE(_AUXDATA.size))
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -193,7 +192,7 @@ def _open_raw(link: str, namespace: str | None) -> socket.socket:
             # kernel need not wait for every processor to let go of the old hook.
             raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
         undo.callback(raw.close)
-        _attach(raw, _TO_A_CLIENT)
+        attach(raw, udp_to_port(CLIENT_PORT))
         raw.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         raw.bind((link, _ETH_P_IP))
         hardware = raw.getsockname()[3]
@@ -209,7 +208,7 @@ def _open_unicast(name: str, source: IPv4Address, namespace: str | None) -> sock
         with entered(namespace):
             unicast = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         undo.callback(unicast.close)
-        _attach(unicast, _NOTHING)
+        attach(unicast, NOTHING)
         unicast.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         unicast.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode())
         unicast.bind((str(source), CLIENT_PORT))
@@ -227,32 +226,3 @@ def _checksum_state(ancillary: list[tuple[int, int, bytes]]) -> UdpChecksum:
             status = _AUXDATA.unpack_from(value)[0]
             return UdpChecksum.PENDING if status & _CHECKSUM_NOT_READY else UdpChecksum.COMPLETE
     return UdpChecksum.COMPLETE
-
-
-def _attach(target: socket.socket, program: tuple[tuple[int, int, int, int], ...]) -> None:
-    """Attach a classic BPF program (socket(7), SO_ATTACH_FILTER) of (code, jump if true, jump if false, operand)."""
-    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
-    held = ctypes.create_string_buffer(code, len(code))  # until the kernel has copied it
-    target.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(held)))
-
-
-_PACKET_TYPE = 0xFFFFF000 + 4  # SKF_AD_OFF + SKF_AD_PKTTYPE of linux/filter.h
-
-# Unfragmented IPv4 UDP to port 68, for this host and not sent by it. The kernel takes a VLAN's tag off before it shows
-# the frame, and calls the frame another host's: an offer in a VLAN is none for the link below it.
-_TO_A_CLIENT = (
-    (0x28, 0, 0, 12),  # ldh the Ethernet type
-    (0x15, 0, 10, _ETH_P_IP),
-    (0x30, 0, 0, 23),  # ldb the IP protocol
-    (0x15, 0, 8, socket.IPPROTO_UDP),
-    (0x28, 0, 0, 20),  # ldh the fragment's flags and offset
-    (0x45, 6, 0, 0x3FFF),
-    (0xB1, 0, 0, 14),  # ldxb the IP header's size
-    (0x48, 0, 0, 16),  # ldh the UDP destination port
-    (0x15, 0, 3, CLIENT_PORT),
-    (0x20, 0, 0, _PACKET_TYPE),  # ld
-    (0x25, 1, 0, socket.PACKET_MULTICAST),  # jgt: to another host, or outgoing
-    (0x06, 0, 0, _LARGEST_FRAME),
-    (0x06, 0, 0, 0),
-)
-_NOTHING = ((0x06, 0, 0, 0),)

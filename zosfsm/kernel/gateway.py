@@ -1,7 +1,8 @@
 """Asks on the wire whether a gateway answers, whether an address is taken, and says that one is ours now.
 
 ARP for IPv4 (RFC 826, RFC 5227), neighbour discovery for IPv6 (RFC 4861). It must not decide what an answer means.
-All of it runs in the asyncio thread; sockets are opened in the named namespace and closed before an answer is given.
+All of it runs in the asyncio thread; sockets are opened in the named namespace, and listen no more once an answer is
+given.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
 from zosfsm.kernel import arp
+from zosfsm.kernel.closing import closed_beside
 from zosfsm.kernel.errors import KernelError, attempting
 from zosfsm.kernel.names import check_mac
 from zosfsm.kernel.namespaces import entered
@@ -116,10 +118,16 @@ async def neighbour_answers(
     interval_seconds: float = 0.3,
     namespace: str | None = None,
 ) -> str:
-    """The MAC with which `gateway` answers a solicitation of `source`, which `link` must have; or GatewaySilent."""
+    """The MAC with which `gateway` answers a solicitation of `source`, which `link` must have; or GatewaySilent.
+
+    A link-local gateway is asked with the link-local address of `link` where `source` is another one: it owes that one
+    an answer whatever it thinks of the prefix.
+    """
     operation = f"reach gateway {gateway} over {link}"
     check_mac(source_mac)
-    with _neighbour_socket(link, source, operation, namespace) as (opened, index):
+    of_the_kernels_choice = gateway.is_link_local and not source.is_link_local
+    sender = IPv6Address("::") if of_the_kernels_choice else source
+    with _neighbour_socket(link, sender, operation, namespace) as (opened, index):
         destination = (str(solicited_node(gateway)), 0, 0, index)
         message = solicitation(gateway, source_mac)
         found = await _ask(
@@ -191,7 +199,7 @@ def _arp_socket(link: str, operation: str, namespace: str | None) -> Iterator[so
     with attempting(operation), entered(namespace):
         # With a protocol the kernel would listen on every link until bind, and wait for all processors to end that.
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-    with opened:
+    with closed_beside(opened):
         with attempting(operation):
             opened.bind((link, _ETHERTYPE_ARP))
         yield opened

@@ -9,45 +9,29 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from attrs import frozen
-
 from zosfsm.kernel.addresses import AddressOperations
-from zosfsm.kernel.errors import KernelError
+from zosfsm.kernel.errors import KernelError, attempting
+from zosfsm.kernel.link_messages import Link
 from zosfsm.kernel.names import check_link_name, check_mac
 from zosfsm.kernel.namespaces import open_handle
 from zosfsm.kernel.netlink import Message, absent_is_success, attempting_netlink
 from zosfsm.kernel.routes import Route, RouteOperations
 
-__all__ = ["Link", "Links", "Route", "link_from"]
+__all__ = ["Link", "Links", "Route", "kind_of"]
 
 # netdevice(7)
 _UP = 0x1
-_LOWER_UP = 0x10000
+_GET_FLAGS, _SET_FLAGS = 0x8913, 0x8914
+_FLAGS_REQUEST = struct.Struct("16sH22x")  # struct ifreq: name, flags
 
 _MACVLAN_MODES = {"private": 1, "bridge": 4}  # linux/if_link.h
-
-
-@frozen
-class Link:
-    """A link as the kernel showed it at one moment.
-
-    `kind` is "" for a physical NIC (and for lo); `carrier` is false while the link is switched off, because the kernel
-    cannot tell then; `master` is the index of the bridge that holds the link; `mtu` is in bytes.
-    """
-
-    index: int
-    name: str
-    kind: str
-    mac: str
-    up: bool
-    carrier: bool
-    master: int | None
-    mtu: int
 
 
 class Links(AddressOperations, RouteOperations):
@@ -55,13 +39,13 @@ class Links(AddressOperations, RouteOperations):
 
     def all(self) -> tuple[Link, ...]:
         """Every link, lo among them, in the order of their indexes."""
-        messages = self._dump(f"list the links{self._where()}", lambda: self._route().link("dump"))
-        return tuple(sorted((link_from(message) for message in messages), key=lambda link: link.index))
+        return tuple(sorted(self._read_links(f"list the links{self._where()}"), key=lambda link: link.index))
 
     def find(self, name: str) -> Link | None:
         """The link `name`, or None."""
-        message = self._message(name)
-        return None if message is None else link_from(message)
+        index = self._index(name)
+        found = () if index is None else self._read_links(f"look up link {name}{self._where()}", index)
+        return found[0] if found else None
 
     def get(self, name: str) -> Link:
         """The link `name`; raises KernelError if it is absent."""
@@ -72,11 +56,11 @@ class Links(AddressOperations, RouteOperations):
 
     def set_up(self, name: str) -> None:
         """Switch the link on."""
-        self._set(name, f"switch {name} on", state="up")
+        self._switch(name, f"switch {name} on", _UP)
 
     def set_down(self, name: str) -> None:
         """Switch the link off; the kernel drops its routes and its IPv6 addresses."""
-        self._set(name, f"switch {name} off", state="down")
+        self._switch(name, f"switch {name} off", 0)
 
     def set_mac(self, name: str, mac: str) -> None:
         """Give the link the MAC address `mac` ("02:00:00:00:00:01")."""
@@ -182,22 +166,31 @@ class Links(AddressOperations, RouteOperations):
         with attempting_netlink(f"{operation}{self._where()}"):
             self._route().link("set", index=index, **fields)
 
+    def _switch(self, name: str, operation: str, wanted: int) -> None:
+        self._required_index(name, operation)
+        with attempting(f"{operation}{self._where()}"):
+            answer = fcntl.ioctl(self._open_reader(), _GET_FLAGS, _FLAGS_REQUEST.pack(name.encode(), 0))
+            flags = _FLAGS_REQUEST.unpack(answer)[1]
+            if flags & _UP != wanted:
+                request = _FLAGS_REQUEST.pack(name.encode(), flags & ~_UP | wanted)
+                fcntl.ioctl(self._open_reader(), _SET_FLAGS, request)
+
     def _is_kind(self, name: str, kind: str) -> bool:
         link = self.find(name)
         return link is not None and link.kind == kind
 
     def _is_pair(self, name: str, peer: str, peer_namespace: str | None, peer_handle: int) -> bool:
         one = self._message(name)
-        if one is None or link_from(one).kind != "veth" or not self._points_into(one, peer_handle):
+        if one is None or kind_of(one) != "veth" or not self._points_into(one, peer_handle):
             return False
         with Links(peer_namespace) as others:
             other = others._message(peer)
-        if other is None or link_from(other).kind != "veth":
+        if other is None or kind_of(other) != "veth":
             return False
         return bool(one.get_attr("IFLA_LINK") == other["index"] and other.get_attr("IFLA_LINK") == one["index"])
 
     def _is_macvlan(self, message: Message, parent_index: int, others: Links, mode: str) -> bool:
-        if link_from(message).kind != "macvlan" or message.get_attr("IFLA_LINK") != parent_index:
+        if kind_of(message) != "macvlan" or message.get_attr("IFLA_LINK") != parent_index:
             return False
         data = message.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_DATA")
         if data.get_attr("IFLA_MACVLAN_MODE") not in (mode, _MACVLAN_MODES[mode]):
@@ -218,21 +211,10 @@ class Links(AddressOperations, RouteOperations):
             return os.path.sameopenfile(own, handle)
 
 
-def link_from(message: Message) -> Link:
-    """Read an RTM_NEWLINK message."""
+def kind_of(message: Message) -> str:
+    """What kind of link a message of pyroute2 is about, as in `Link.kind`."""
     information = message.get_attr("IFLA_LINKINFO")
-    name = message.get_attr("IFLA_IFNAME") or ""
-    return Link(
-        index=message["index"],
-        # The kernel takes nearly any bytes for a name, and pyroute2 hands over as they are those that are no UTF-8.
-        name=name if isinstance(name, str) else name.decode(errors="replace"),
-        kind=(information.get_attr("IFLA_INFO_KIND") or "") if information else "",
-        mac=message.get_attr("IFLA_ADDRESS") or "",
-        up=bool(message["flags"] & _UP),
-        carrier=bool(message["flags"] & _LOWER_UP),
-        master=message.get_attr("IFLA_MASTER"),
-        mtu=message.get_attr("IFLA_MTU") or 0,
-    )
+    return (information.get_attr("IFLA_INFO_KIND") or "") if information else ""
 
 
 @contextmanager

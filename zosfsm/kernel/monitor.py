@@ -2,8 +2,8 @@
 
 Notifications and the dumps that begin and repair the picture arrive on one socket, so that their order is the kernel's.
 When the kernel had to drop notifications (ENOBUFS), everything is read again and only real differences are told.
-pyroute2 writes and reads the messages; the socket is ours, because its AsyncIPRoute raises ENOBUFS for ever after the
-first time, queues dumps apart from notifications, and does not ask who sent a message.
+The socket is ours: pyroute2's AsyncIPRoute raises ENOBUFS for ever after the first time, queues dumps apart from
+notifications, and does not ask who sent a message.
 """
 
 from __future__ import annotations
@@ -12,19 +12,13 @@ import asyncio
 import errno
 import logging
 import socket
-import struct
 from collections.abc import Callable
 
 from attrs import define, evolve, field, frozen
-from pyroute2.netlink import NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, nlmsg
-from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTMGRP_LINK
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 from zosfsm.kernel.errors import KernelError, attempting, reason
-from zosfsm.kernel.links import link_from
+from zosfsm.kernel.link_messages import DUMP_INTERRUPTED, NEW_LINK, Link, messages, request
 from zosfsm.kernel.namespaces import entered
-from zosfsm.kernel.netlink import SKIP_STATISTICS, Message
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +26,7 @@ _RECEIVE_BYTES = 1 << 16
 _BUFFER_BYTES = 1 << 20
 _RETRY_SECONDS = 0.1
 _DATAGRAMS_A_TURN = 16
-_UNREADABLE = (struct.error, AttributeError)  # what pyroute2 raises for a message that contradicts itself
+_LINK_NEWS = 0x1  # RTMGRP_LINK of linux/rtnetlink.h
 
 
 @frozen
@@ -66,7 +60,6 @@ class LinkMonitor:
         self._sequence = 0
         self._port = 0
         self._dump: _Dump | None = None
-        self._marshal = _Marshal()  # type: ignore[no-untyped-call]
 
     async def start(self, callback: Callable[[LinkChange], None]) -> None:
         """Return once every link that is there was told to `callback`."""
@@ -109,7 +102,7 @@ class LinkMonitor:
             return
         self._sequence += 1
         try:
-            self._socket.send(_dump_request(self._sequence))
+            self._socket.send(request(self._sequence))
         except OSError as error:
             _log.warning("link monitor could not ask for the links: %s", reason(error))
             self._ask_later()
@@ -148,27 +141,24 @@ class LinkMonitor:
     def _take(self, data: bytes) -> None:
         try:
             self._follow(data)
-        except _UNREADABLE as error:
+        except ValueError as error:
             _log.warning("link monitor could not read what the kernel sent, and asks again: %s", error)
             self._dump = None
             self._ask_later()
 
     def _follow(self, data: bytes) -> None:
-        for message in self._marshal.parse(data):
-            header = message["header"]
+        for message in messages(data):
             # A notification carries the sequence and port of whoever caused the change, so both must be ours.
-            ours = (header["sequence_number"], header["pid"]) == (self._sequence, self._port)
+            ours = (message.sequence, message.port) == (self._sequence, self._port)
             answered = self._dump if ours else None
-            if answered is not None and header["flags"] & NLM_F_DUMP_INTR:
+            if answered is not None and message.flags & DUMP_INTERRUPTED:
                 answered.stale = True
-            if header["type"] not in (NLMSG_DONE, NLMSG_ERROR):
-                self._note(_change(message), answered)
+            if message.link is not None:
+                self._note(_change(message.link, message.kind == NEW_LINK), answered)
             elif answered is not None:
-                self._end(answered, message["error"])
+                self._end(answered, message.error)
 
-    def _note(self, change: LinkChange | None, answered: _Dump | None) -> None:
-        if change is None:
-            return
+    def _note(self, change: LinkChange, answered: _Dump | None) -> None:
         if answered is not None:
             answered.seen.add(change.index)
             # The kernel may queue a part of a dump behind a notification that is newer than it.
@@ -223,44 +213,19 @@ class _Dump:
     stale: bool = False
 
 
-class _Done(nlmsg):
-    """The end of a dump, with the reason where that is an error (a negative errno)."""
-
-    fields = (("error", "i"),)  # type: ignore[assignment]
-
-
-class _Marshal(MarshalRtnl):
-    """pyroute2's reading of rtnetlink, which leaves out what the end of a dump says."""
-
-    msg_map = MarshalRtnl.msg_map | {NLMSG_DONE: _Done}
-
-
 def _open(buffer_bytes: int) -> socket.socket:
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
-        opened.bind((0, RTMGRP_LINK))
+        opened.bind((0, _LINK_NEWS))
     except OSError:
         opened.close()
         raise
     return opened
 
 
-def _dump_request(sequence: int) -> bytes:
-    request = ifinfmsg()  # type: ignore[no-untyped-call]
-    request["header"].update(type=RTM_GETLINK, flags=NLM_F_REQUEST | NLM_F_DUMP, sequence_number=sequence)
-    request["attrs"] = [("IFLA_EXT_MASK", SKIP_STATISTICS)]
-    request.encode()  # type: ignore[no-untyped-call]
-    return bytes(request.data)
-
-
-def _change(message: Message) -> LinkChange | None:
-    kind = message["header"]["type"]
-    # A bridge tells about its ports in the family AF_BRIDGE, where "deleted" means only that a port left the bridge.
-    if kind not in (RTM_NEWLINK, RTM_DELLINK) or message["family"] != socket.AF_UNSPEC:
-        return None
-    link = link_from(message)
-    return LinkChange(link.name, link.index, kind == RTM_NEWLINK, link.up, link.carrier, link.mac)
+def _change(link: Link, is_present: bool) -> LinkChange:
+    return LinkChange(link.name, link.index, is_present, link.up, link.carrier, link.mac)
 
 
 def _ignore(_: LinkChange) -> None:

@@ -53,11 +53,11 @@ def hop_limit(control: list[tuple[int, int, bytes]]) -> int:
     return 0
 
 
-def _only(kind: int) -> bytes:
+def only(kind: int) -> bytes:
     """The filter that blocks every ICMPv6 type but `kind`: a set bit blocks (RFC 3542, 3.2)."""
     words = [0xFFFFFFFF] * 8
     words[kind >> 5] &= ~(1 << (kind & 31))
     return struct.pack("=8I", *words)
 
 
-ADVERTISEMENTS_ONLY = _only(_ADVERTISEMENT)
+ADVERTISEMENTS_ONLY = only(_ADVERTISEMENT)

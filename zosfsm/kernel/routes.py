@@ -9,13 +9,17 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Any, Literal
 
 from attrs import field, frozen
-from pyroute2.netlink.exceptions import NetlinkError
 
 from zosfsm.kernel.errors import KernelError
-from zosfsm.kernel.netlink import SKIP_STATISTICS, Message, NetlinkSession, absent_is_success, attempting_netlink
+from zosfsm.kernel.netlink import Message, NetlinkSession, absent_is_success, attempting_netlink
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
+
+TRIAL_METRIC = 30_000
+"""The metric of a trial's routes is this plus the link's index: behind whatever routes a kernel, a router advertisement
+or a person sets, and another one for each link, so that two links' routes to one network stand beside each other.
+"""
 
 # rtnetlink(7) and linux/rtnetlink.h
 _MAIN_TABLE = 254
@@ -30,7 +34,8 @@ _ORIGINS = {2: "kernel", 3: "boot", 4: "static", 9: "ra", 16: "dhcp"}
 class Route:
     """One way to `destination`; `gateway` is None where that is on the link itself, `metric` None for IPv4's default.
 
-    `origin` says who made it: "kernel", "ra", "static", "boot", "dhcp" or a number. Equality leaves it out.
+    `origin` says who made it: "kernel", "ra", "static", "boot", "dhcp" or a number; `source` is the address of packets
+    that have none yet. Equality leaves both out.
     """
 
     destination: Network
@@ -38,6 +43,7 @@ class Route:
     link: str
     metric: int | None = None
     origin: str = field(default="static", eq=False)
+    source: Address | None = field(default=None, eq=False)
 
 
 class RouteOperations(NetlinkSession):
@@ -51,25 +57,42 @@ class RouteOperations(NetlinkSession):
         message, hop, index = min(defaults, key=lambda found: found[0].get_attr("RTA_PRIORITY") or 0)
         return _route(message, hop, self._name(index))
 
-    def routes(self, link: str) -> tuple[Route, ...]:
-        """The routes over `link` in both families; those made by the kernel for an address have the origin "kernel"."""
+    def routes(self, link: str, families: tuple[Literal[4, 6], ...] = (4, 6)) -> tuple[Route, ...]:
+        """The routes over `link`; those made by the kernel for an address have the origin "kernel"."""
         wanted = self._required_index(link, f"list the routes over {link}{self._where()}")
-        found = (each for family in (4, 6) for each in self._hops(family))
+        found = (each for family in families for each in self._hops(family))
         return tuple(_route(message, hop, link) for message, hop, index in found if index == wanted)
 
     def replace_route(
-        self, destination: Network, gateway: Address | None, link: str, metric: int | None = None
+        self,
+        destination: Network,
+        gateway: Address | None,
+        link: str,
+        metric: int | None = None,
+        source: Address | None = None,
+        mtu: int | None = None,
     ) -> None:
-        """Send `destination` over `link`, in place of any route to it with that metric (IPv6's default is 1024)."""
+        """Send `destination` over `link`, in place of any route to it with that metric (IPv6's default is 1024).
+
+        The host must have `source`, and the route goes with it unless another link has it too. `mtu` is the largest
+        packet in bytes that goes this way.
+        """
         operation = f"set route {_words(destination, gateway, link, metric)}{self._where()}"
         _check_families(operation, destination, gateway)
         index = self._required_index(link, operation)
         scope = _SCOPE_LINK if gateway is None and destination.version == 4 else _SCOPE_UNIVERSE
         with attempting_netlink(operation):
-            self._route().route("replace", **_fields(destination, gateway, index, metric), scope=scope)
+            self._route().route("replace", **_fields(destination, gateway, index, metric, source, mtu), scope=scope)
 
-    def remove_route(self, destination: Network, gateway: Address | None, link: str, metric: int | None = None) -> None:
-        """Remove that route; success if the route or the link is absent. Without a metric, any metric matches."""
+    def remove_route(
+        self,
+        destination: Network,
+        gateway: Address | None,
+        link: str,
+        metric: int | None = None,
+        source: Address | None = None,
+    ) -> None:
+        """Remove that route; success if the route or the link is absent. Without metric or source, any matches."""
         operation = f"remove route {_words(destination, gateway, link, metric)}{self._where()}"
         _check_families(operation, destination, gateway)
         index = self._index(link)
@@ -77,7 +100,7 @@ class RouteOperations(NetlinkSession):
             return
         with attempting_netlink(operation), absent_is_success(errno.ESRCH, errno.ENODEV, errno.ENETUNREACH):
             # RT_SCOPE_NOWHERE matches every scope when removing.
-            self._route().route("del", **_fields(destination, gateway, index, metric), scope=_SCOPE_NOWHERE)
+            self._route().route("del", **_fields(destination, gateway, index, metric, source), scope=_SCOPE_NOWHERE)
 
     def _hops(self, family: int) -> tuple[tuple[Message, Message, int], ...]:
         """Each unicast route of the main table, with each of its next hops and the index of that one's link."""
@@ -87,17 +110,18 @@ class RouteOperations(NetlinkSession):
         return tuple((message, *hop) for message in messages if _is_wanted(message) for hop in _hops(message))
 
     def _name(self, index: int) -> str:
-        with attempting_netlink(f"look up the link with index {index}{self._where()}"):
-            try:
-                message = self._route().link("get", index=index, ext_mask=SKIP_STATISTICS)[0]
-            except NetlinkError as error:
-                if error.code == errno.ENODEV:
-                    return f"link {index}"
-                raise
-        return str(message.get_attr("IFLA_IFNAME"))
+        found = self._read_links(f"look up the link with index {index}{self._where()}", index)
+        return found[0].name if found else f"link {index}"
 
 
-def _fields(destination: Network, gateway: Address | None, index: int, metric: int | None) -> dict[str, Any]:
+def _fields(
+    destination: Network,
+    gateway: Address | None,
+    index: int,
+    metric: int | None,
+    source: Address | None,
+    mtu: int | None = None,
+) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "family": socket.AF_INET if destination.version == 4 else socket.AF_INET6,
         "dst": str(destination.network_address),
@@ -109,6 +133,10 @@ def _fields(destination: Network, gateway: Address | None, index: int, metric: i
         fields["gateway"] = str(gateway)
     if metric is not None:
         fields["priority"] = metric
+    if source is not None:
+        fields["prefsrc"] = str(source)
+    if mtu is not None:
+        fields["metrics"] = {"mtu": mtu}
     return fields
 
 
@@ -120,7 +148,10 @@ def _is_wanted(message: Message) -> bool:
 def _route(message: Message, hop: Message, link: str) -> Route:
     metric = message.get_attr("RTA_PRIORITY")
     origin = _ORIGINS.get(message["proto"], str(message["proto"]))
-    return Route(_destination(message), _gateway(hop), link, metric, origin)
+    source = message.get_attr("RTA_PREFSRC")
+    return Route(
+        _destination(message), _gateway(hop), link, metric, origin, None if source is None else ip_address(source)
+    )
 
 
 def _hops(message: Message) -> Iterator[tuple[Message, int]]:

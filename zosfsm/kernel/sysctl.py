@@ -30,6 +30,12 @@ def write(name: str, value: str, namespace: str | None = None) -> None:
         path.write_text(f"{value}\n", encoding="ascii")
 
 
+def is_offered(name: str, namespace: str | None = None) -> bool:
+    """Whether this kernel has `name` there; without IPv6 or without the link, its parameters are absent."""
+    with attempting(f"look for sysctl {name}{_inside(namespace)}"), entered(namespace):
+        return _path(name).exists()
+
+
 def _path(name: str) -> Path:
     parts = _parts(name)
     if not _NAME.fullmatch(name) or any(part in ("", ".", "..") for part in parts):

@@ -13,6 +13,7 @@ from zosfsm.lifecycles.delivery import Delivery
 from zosfsm.lifecycles.dmz import Dmz
 from zosfsm.lifecycles.interface import Interface
 from zosfsm.lifecycles.lease import LeaseLifecycle
+from zosfsm.lifecycles.path import Path as PathLifecycle
 from zosfsm.lifecycles.polling import Polling
 from zosfsm.lifecycles.registration import Registration
 from zosfsm.lifecycles.resource import Resource
@@ -20,6 +21,7 @@ from zosfsm.lifecycles.resource import Resource
 LIFECYCLES: tuple[Lifecycle[Any], ...] = (
     Connectivity(),
     Interface(),
+    PathLifecycle(),
     LeaseLifecycle(),
     Registration(),
     Polling(),

@@ -1,33 +1,38 @@
-"""Which way out the node takes: the guards and actions of states/connectivity.toml. Pure.
+"""Which way out the node takes: the actions and deadlines of states/connectivity.toml. Pure.
 
-The choice is by name among the NICs that prove themselves: an address, a gateway that answers, a grid that answers.
+The guards are in connectivity_guards.py, the rules of the choice in connectivity_choice.py.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import NoneType
 
 from attrs import evolve
 
-from zosfsm.fsm.lifecycle import (
-    Change,
-    Context,
-    Effect,
-    Event,
-    Lifecycle,
-    Tell,
-    Verdict,
-    action,
-    deadline,
-    guard,
-    no,
-    yes,
+from zosfsm.fsm.lifecycle import Change, Context, Effect, Event, Tell, action, deadline
+from zosfsm.lifecycles.connectivity_choice import (
+    OUT_OF_REACH,
+    PATIENCE,
+    best,
+    counted_move,
+    explained,
+    failed,
+    find,
+    first_choice,
+    grace_over,
+    in_order,
+    next_move_at,
+    noted,
+    of_standing,
+    probe_for,
+    refusal,
+    return_due,
+    with_candidate,
 )
 from zosfsm.lifecycles.connectivity_data import (
     AttachUplink,
     Candidate,
-    CheckInternet,
     ConnectivityData,
     DetachUplink,
     InspectUplink,
@@ -38,58 +43,40 @@ from zosfsm.lifecycles.connectivity_data import (
     Standing,
     Uplink,
 )
+from zosfsm.lifecycles.connectivity_guards import ConnectivityGuards, listed, reported, said
 from zosfsm.lifecycles.dmz import WayOut
-from zosfsm.lifecycles.interface import Adopted, InterfaceReport, LinkSeen, Selected
+from zosfsm.lifecycles.interface_data import Adopted, InterfaceReport, LinkSeen, Selected
+from zosfsm.lifecycles.uplink_policy import BRIDGE, UplinkPolicy
 
-__all__ = [
-    "BRIDGE",
-    "AttachUplink",
-    "Candidate",
-    "CheckInternet",
-    "Connectivity",
-    "ConnectivityData",
-    "DetachUplink",
-    "InspectUplink",
-    "ListNics",
-    "Nic",
-    "NicsListed",
-    "RemoveUplink",
-    "Standing",
-    "Uplink",
-    "explained",
-]
-
-BRIDGE = "zos"
-RECHECK = timedelta(seconds=60)
-RECHECK_AFTER_SILENCE = timedelta(seconds=5)
-LONG_SILENCE_ATTEMPTS = 6
+__all__ = ["BRIDGE", "Connectivity", "explained"]
 
 Here = Context[ConnectivityData]
 Next = Change[ConnectivityData]
 
 
-class Connectivity(Lifecycle[ConnectivityData]):
+class Connectivity(ConnectivityGuards):
     """The code of states/connectivity.toml."""
 
     name = "connectivity"
     data_type = ConnectivityData
     payloads = {
-        "start": NoneType,
+        "start": UplinkPolicy,
         "uplink_intact": NoneType,
         "uplink_gone": NoneType,
         "nics_listed": NicsListed,
         "listing_failed": NoneType,
+        "nic_switched_on": NicsListed,
         "interface_ready": InterfaceReport,
-        "interface_usable": InterfaceReport,
         "interface_failed": InterfaceReport,
-        "uplink_lost": InterfaceReport,
-        "lease_changed": InterfaceReport,
+        "interface_limited": InterfaceReport,
+        "interface_proven": InterfaceReport,
+        "uplink_works": InterfaceReport,
+        "uplink_failed": InterfaceReport,
+        "uplink_changed": InterfaceReport,
         "attached": NoneType,
         "attach_failed": NoneType,
         "detached": NoneType,
         "detach_failed": NoneType,
-        "internet_answers": NoneType,
-        "internet_silent": NoneType,
         "doubt": NoneType,
         "teardown": NoneType,
         "removed": NoneType,
@@ -99,101 +86,30 @@ class Connectivity(Lifecycle[ConnectivityData]):
     def initial(self, key: str) -> ConnectivityData:
         return ConnectivityData()
 
-    @guard
-    def had_an_uplink(self, context: Here, event: Event) -> Verdict:
-        uplink = context.data.uplink
-        if uplink is None:
-            return no("no uplink was in use before the restart")
-        return yes(f"{uplink.link} carried the node before the restart")
-
-    @guard
-    def a_nic_has_carrier(self, context: Here, event: Event) -> Verdict:
-        assert isinstance(event.data, NicsListed)
-        nics = event.data.nics
-        if not nics:
-            return no("the machine has no NIC")
-        plugged = [nic.name for nic in nics if nic.carrier]
-        if not plugged:
-            return no(f"no carrier on {', '.join(nic.name for nic in nics)}")
-        return yes(f"carrier on {', '.join(plugged)}")
-
-    @guard
-    def a_nic_is_in_the_bridge(self, context: Here, event: Event) -> Verdict:
-        assert isinstance(event.data, NicsListed)
-        left = [nic.name for nic in event.data.nics if nic.in_bridge]
-        if left:
-            return yes(f"{', '.join(left)} is in the bridge {BRIDGE} already, where DHCP would not reach it")
-        return no("the bridge holds no NIC")
-
-    @guard
-    def is_the_current_nic(self, context: Here, event: Event) -> Verdict:
-        link = _report(event).link
-        if link == context.data.current:
-            return yes(f"{link} is the NIC that the node relies on")
-        return no(f"{link} is not in use")
-
-    @guard
-    def was_not_being_probed(self, context: Here, event: Event) -> Verdict:
-        link = _report(event).link
-        if link == context.data.current:
-            return no(f"{link} was being tried")
-        return yes(f"{link} was not being tried")
-
-    @guard
-    def offers_a_way_out(self, context: Here, event: Event) -> Verdict:
-        report = _report(event)
-        if report.link != context.data.current:
-            return no(f"{report.link} was not being tried")
-        if report.lease is None:
-            return no(f"{report.link} has no lease")
-        return yes(f"{report.link} has {report.lease.address} and a gateway that answers")
-
-    @guard
-    def another_nic_is_left(self, context: Here, event: Event) -> Verdict:
-        return self._ready_besides(context, _report(event).link, _failures(context.data, _report(event)))
-
-    @guard
-    def another_nic_is_ready(self, context: Here, event: Event) -> Verdict:
-        verdict = self._ready_besides(context, context.data.current, context.data.candidates)
-        return verdict if verdict.holds else no(event.reason or verdict.reason)
-
-    @guard
-    def a_nic_is_ready(self, context: Here, event: Event) -> Verdict:
-        return self._ready_besides(context, "", context.data.candidates)
-
-    @guard
-    def another_nic_has_carrier(self, context: Here, event: Event) -> Verdict:
-        others = [
-            candidate.name
-            for candidate in context.data.candidates
-            if candidate.name != context.data.current and candidate.standing is not Standing.UNPLUGGED
-        ]
-        if others:
-            return yes(f"carrier on {', '.join(others)}")
-        return no(event.reason or "no other NIC has carrier")
-
-    @guard
-    def silent_for_long(self, context: Here, event: Event) -> Verdict:
-        if context.attempt >= LONG_SILENCE_ATTEMPTS:
-            return yes(f"{context.attempt} attempts in a row came to nothing")
-        return no(event.reason or "the grid does not answer yet")
-
-    @guard
-    def silent_before(self, context: Here, event: Event) -> Verdict:
-        if context.data.silences:
-            return yes(event.reason)
-        return no(event.reason or "it is the first time")
-
-    @guard
-    def no_check_is_under_way(self, context: Here, event: Event) -> Verdict:
-        due = context.data.next_check
-        if due is not None and due - context.now > RECHECK - RECHECK_AFTER_SILENCE:
-            return no("the grid was asked a moment ago")
-        return yes("the last check is some time ago")
+    @deadline
+    def settling(self, context: Here) -> datetime | None:
+        return context.data.settled_by
 
     @deadline
-    def next_check(self, context: Here) -> datetime | None:
-        return context.data.next_check
+    def next_move(self, context: Here) -> datetime | None:
+        return next_move_at(context.data, context.now)
+
+    @deadline
+    def next_return(self, context: Here) -> datetime | None:
+        return return_due(context.data)
+
+    # Start
+
+    @action
+    def accept_policy(self, context: Here, event: Event) -> Next:
+        assert isinstance(event.data, UplinkPolicy)
+        # What was known of NICs is the former process's: their machines have begun anew, and tell.
+        data, moved_at = context.data, context.data.moved_at
+        # The clock may have been set back since: a move in the future would hold the node where it is.
+        moved_at = min(moved_at, context.now) if moved_at else None
+        return Change(
+            evolve(data, policy=event.data, candidates=(), settled_by=None, return_tried_at=None, moved_at=moved_at)
+        )
 
     @action
     def list_nics(self, context: Here, event: Event) -> Next:
@@ -202,82 +118,115 @@ class Connectivity(Lifecycle[ConnectivityData]):
     @action
     def inspect_uplink(self, context: Here, event: Event) -> Next:
         uplink = context.data.uplink
-        assert uplink is not None
-        return Change(context.data, (InspectUplink(BRIDGE, uplink),))
+        assert uplink is not None  # had_an_uplink has seen it
+        return Change(evolve(context.data, current=uplink.link), (InspectUplink(BRIDGE, uplink),))
 
     @action
     def adopt_uplink(self, context: Here, event: Event) -> Next:
         uplink = context.data.uplink
         assert uplink is not None
-        adopted = Adopted(BRIDGE, uplink.mac, uplink.lease)
-        data = evolve(context.data, current=uplink.link)
-        return Change(data, (Tell(f"interface:{uplink.link}", "adopt", adopted),))
+        probe = evolve(probe_for(context.data, uplink.link, uplink.mac), previous=uplink.lease)
+        adopted = Adopted(BRIDGE, uplink.mac, probe)
+        return Change(context.data, (Tell(f"interface:{uplink.link}", "adopt", adopted, "the bridge holds it"),))
 
     @action
     def forget_uplink(self, context: Here, event: Event) -> Next:
-        return Change(evolve(context.data, uplink=None, current="", next_check=None, silences=0))
+        return Change(evolve(context.data, uplink=None, current=""))
 
     @action
     def remember_nics(self, context: Here, event: Event) -> Next:
-        assert isinstance(event.data, NicsListed)
-        nics = sorted(event.data.nics, key=lambda nic: nic.name)
-        candidates = tuple(
-            Candidate(
-                nic.name,
-                Standing.READY if nic.carrier else Standing.UNPLUGGED,
-                "carrier" if nic.carrier else "no carrier",
-            )
-            for nic in nics
-        )
-        seen = tuple(Tell(f"interface:{nic.name}", "seen", LinkSeen(nic.mac, nic.carrier)) for nic in nics)
-        switched_on = tuple(sorted({*context.data.switched_on, *event.data.switched_on}))
-        return Change(evolve(context.data, candidates=candidates, switched_on=switched_on), seen)
+        data, nics = context.data, listed(event).nics
+        candidates = in_order(_listed(data, nic, context.now) for nic in nics)
+        told: list[Effect] = []
+        for nic in nics:
+            # First, so that a NIC that is not to be used never says that it is ready.
+            if fault := refusal(data.policy, nic.name, nic.mac):
+                told.append(Tell(f"interface:{nic.name}", "exclude", None, fault))
+            told.append(Tell(f"interface:{nic.name}", "seen", LinkSeen(nic.mac, nic.carrier)))
+        switched_on = tuple(sorted({*data.switched_on, *listed(event).switched_on}))
+        return Change(evolve(data, candidates=candidates, switched_on=switched_on), tuple(told))
 
     @action
-    def remember_ready(self, context: Here, event: Event) -> Next:
-        return Change(_standing(context.data, _report(event), Standing.READY))
+    def remember_switched_on(self, context: Here, event: Event) -> Next:
+        switched_on = tuple(sorted({*context.data.switched_on, *listed(event).switched_on}))
+        return Change(evolve(context.data, switched_on=switched_on))
+
+    # What NICs say
 
     @action
-    def remember_failure(self, context: Here, event: Event) -> Next:
-        return Change(evolve(context.data, candidates=_failures(context.data, _report(event))))
+    def remember_report(self, context: Here, event: Event) -> Next:
+        return Change(noted(context.data, reported(event), said(event), context.now))
 
     @action
-    def set_current_aside(self, context: Here, event: Event) -> Next:
-        link = context.data.current
-        report = InterfaceReport(link, "", None, _without_link(link, event.reason) or "it came to no end in time")
-        data = evolve(context.data, candidates=_failures(context.data, report))
-        return Change(data, (Tell(f"interface:{link}", "reject", None, report.reason),))
+    def exclude_it(self, context: Here, event: Event) -> Next:
+        nic = reported(event)
+        fault = refusal(context.data.policy, nic.link, nic.mac)
+        excluded = Candidate(nic.link, nic.mac, Standing.EXCLUDED, fault, context.now)
+        return Change(with_candidate(context.data, excluded), (Tell(f"interface:{nic.link}", "exclude", None, fault),))
 
     @action
-    def give_all_another_chance(self, context: Here, event: Event) -> Next:
-        candidates = tuple(
-            evolve(candidate, standing=Standing.READY) if candidate.standing is Standing.FAILED else candidate
-            for candidate in context.data.candidates
-        )
-        tells: tuple[Effect, ...] = ()
-        if context.data.current:
-            tells = (Tell(f"interface:{context.data.current}", "reject", None, event.reason),)
-        return Change(evolve(context.data, candidates=candidates), tells)
+    def be_patient(self, context: Here, event: Event) -> Next:
+        return Change(evolve(context.data, settled_by=context.data.settled_by or context.now + PATIENCE))
 
     @action
-    def probe_next(self, context: Here, event: Event) -> Next:
-        ready = [candidate.name for candidate in context.data.candidates if candidate.standing is Standing.READY]
-        told = Tell(f"interface:{ready[0]}", "probe", None, "its turn")
-        return Change(evolve(context.data, current=ready[0]), (told,))
+    def grant_grace(self, context: Here, event: Event) -> Next:
+        return Change(evolve(context.data, settled_by=grace_over(context.data, context.now)))
 
     @action
-    def remember_uplink(self, context: Here, event: Event) -> Next:
-        report = _report(event)
-        assert report.lease is not None  # offers_a_way_out has seen it
-        uplink = Uplink(report.link, report.mac, report.lease)
-        return Change(evolve(context.data, current=report.link, uplink=uplink))
+    def forget_patience(self, context: Here, event: Event) -> Next:
+        return Change(evolve(context.data, settled_by=None))
+
+    # What NICs are told
 
     @action
-    def remember_lease(self, context: Here, event: Event) -> Next:
-        report = _report(event)
-        if context.data.uplink is None or report.lease is None:
+    def probe_all(self, context: Here, event: Event) -> Next:
+        return _probing(context, of_standing(context.data.candidates, {Standing.READY}))
+
+    @action
+    def probe_it(self, context: Here, event: Event) -> Next:
+        nic = find(context.data.candidates, reported(event).link)
+        return _probing(context, [nic] if nic is not None and nic.name != context.data.current else [])
+
+    @action
+    def probe_others(self, context: Here, event: Event) -> Next:
+        reachable = frozenset(Standing) - OUT_OF_REACH
+        return _probing(context, of_standing(context.data.candidates, reachable, besides=context.data.current))
+
+    @action
+    def probe_first_choice(self, context: Here, event: Event) -> Next:
+        data = evolve(context.data, return_tried_at=context.now, return_tries=context.data.return_tries + 1)
+        nic = find(data.candidates, first_choice(data))
+        return Change(data, _probing(context, [nic] if nic else []).effects)
+
+    @action
+    def release_others(self, context: Here, event: Event) -> Next:
+        data, told = context.data, list[Effect]()
+        for nic in of_standing(data.candidates, frozenset(Standing) - OUT_OF_REACH, besides=data.current):
+            told.append(Tell(f"interface:{nic.name}", "release", None, f"{data.current} carries the node"))
+            data = with_candidate(data, evolve(nic, standing=Standing.READY, reason="carrier", since=context.now))
+        return Change(data, tuple(told))
+
+    @action
+    def release_it(self, context: Here, event: Event) -> Next:
+        nic = find(context.data.candidates, reported(event).link)
+        # While the grid is being asked through it, it may be the NIC to go back to.
+        if nic is None or nic.name == context.data.current or nic.standing in OUT_OF_REACH | {Standing.NEAR}:
             return Change(context.data)
-        return Change(evolve(context.data, uplink=evolve(context.data.uplink, lease=report.lease)))
+        told = Tell(f"interface:{nic.name}", "release", None, f"{context.data.current} carries the node")
+        data = with_candidate(context.data, evolve(nic, standing=Standing.READY, since=context.now))
+        return Change(data, (told,))
+
+    # The uplink
+
+    @action
+    def choose(self, context: Here, event: Event) -> Next:
+        nic = best(context.data)
+        assert nic is not None  # a guard has seen it, or the event is its own report
+        uplink = Uplink(nic.name, nic.mac, nic.lease, nic.router, context.data.policy.vlan)
+        known = context.data.first_choice if find(context.data.candidates, context.data.first_choice) else ""
+        return Change(
+            evolve(context.data, current=nic.name, uplink=uplink, first_choice=known or nic.name, settled_by=None)
+        )
 
     @action
     def attach(self, context: Here, event: Event) -> Next:
@@ -288,46 +237,70 @@ class Connectivity(Lifecycle[ConnectivityData]):
     def select_interface(self, context: Here, event: Event) -> Next:
         uplink = context.data.uplink
         assert uplink is not None
-        return Change(
-            context.data,
-            (Tell(f"interface:{uplink.link}", "select", Selected(BRIDGE, uplink.mac), "it is the uplink"),),
-        )
+        selected = Selected(BRIDGE, uplink.mac)
+        return Change(context.data, (Tell(f"interface:{uplink.link}", "select", selected, "it is the uplink"),))
+
+    @action
+    def set_current_aside(self, context: Here, event: Event) -> Next:
+        link = context.data.current
+        reason = event.reason.removeprefix(f"{link}: ") or "it could not be put into the bridge in time"
+        data = failed(context.data, link, reason, context.now)
+        return Change(data, (Tell(f"interface:{link}", "reject", None, reason),))
+
+    @action
+    def leave_current(self, context: Here, event: Event) -> Next:
+        link = context.data.current
+        known = find(context.data.candidates, link)
+        reason = known.reason if known else "another NIC leads to the grid"
+        data = failed(context.data, link, reason, context.now)
+        return Change(counted_move(data, context.now), (Tell(f"interface:{link}", "reject", None, reason),))
 
     @action
     def detach(self, context: Here, event: Event) -> Next:
         return Change(context.data, (DetachUplink(BRIDGE),))
 
     @action
-    def check_internet(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (CheckInternet(),))
+    def remember_uplink(self, context: Here, event: Event) -> Next:
+        report, uplink = reported(event), context.data.uplink
+        if uplink is None or report.link != context.data.current:
+            return Change(context.data)
+        data = noted(context.data, report, said(event), context.now)
+        return Change(evolve(data, uplink=evolve(uplink, lease=report.lease, router=report.router)))
 
     @action
-    def check_again(self, context: Here, event: Event) -> Next:
-        return Change(evolve(context.data, next_check=context.now + RECHECK), (CheckInternet(),))
+    def remember_good(self, context: Here, event: Event) -> Next:
+        data = evolve(context.data, last_good=context.data.uplink)
+        # Back at the NIC of first choice, and well for long: earlier returns in vain count no more.
+        is_settled = context.state == "online" and context.now - context.since >= data.policy.quiet
+        if is_settled and data.current == first_choice(data):
+            data = evolve(data, return_tries=0)
+        return Change(data)
 
     @action
-    def remember_check(self, context: Here, event: Event) -> Next:
-        return Change(evolve(context.data, next_check=context.now + RECHECK, silences=0))
-
-    @action
-    def remember_silence(self, context: Here, event: Event) -> Next:
-        silences = context.data.silences + 1
-        return Change(evolve(context.data, next_check=context.now + RECHECK_AFTER_SILENCE, silences=silences))
+    def doubt_uplink(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (Tell(f"interface:{context.data.current}", "doubt", None, event.reason),))
 
     @action
     def announce_online(self, context: Here, event: Event) -> Next:
         told = tuple(Tell(name, "connected", None, "the grid answers") for name in ("registration", "delivery"))
-        return Change(context.data, (*told, *_way_out(context.data)))
+        return Change(context.data, (*told, *_way_out(context.data.uplink)))
 
     @action
-    def announce_way_out(self, context: Here, event: Event) -> Next:
-        return Change(context.data, _way_out(context.data))
+    def announce_change(self, context: Here, event: Event) -> Next:
+        """Asked before the change is remembered."""
+        uplink, report = context.data.uplink, reported(event)
+        if uplink is None or report.link != context.data.current:
+            return Change(context.data)
+        before, after = _way_out(uplink), _way_out(evolve(uplink, lease=report.lease))
+        return Change(context.data, after if after != before else ())
 
     @action
     def announce_offline(self, context: Here, event: Event) -> Next:
         told = ("registration", "polling", "delivery")
         reason = event.reason or "the way out is gone"
         return Change(context.data, tuple(Tell(name, "disconnected", None, reason) for name in told))
+
+    # The end
 
     @action
     def tear_interfaces_down(self, context: Here, event: Event) -> Next:
@@ -340,45 +313,35 @@ class Connectivity(Lifecycle[ConnectivityData]):
 
     @action
     def remove_uplink(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (RemoveUplink(BRIDGE, context.data.switched_on),))
-
-    def _ready_besides(self, context: Here, link: str, candidates: tuple[Candidate, ...]) -> Verdict:
-        for candidate in candidates:
-            if candidate.standing is Standing.READY and candidate.name != link:
-                return yes(f"{candidate.name} has carrier and was not tried yet")
-        return no(explained(candidates))
+        data = context.data
+        return Change(data, (RemoveUplink(BRIDGE, data.switched_on, data.policy.excluded),))
 
 
-def explained(candidates: tuple[Candidate, ...]) -> str:
-    """Why no NIC offers a way out, NIC by NIC."""
-    if not candidates:
-        return "the machine has no NIC"
-    return "; ".join(f"{candidate.name}: {candidate.reason}" for candidate in candidates)
+def _listed(data: ConnectivityData, nic: Nic, now: datetime) -> Candidate:
+    known = find(data.candidates, nic.name)
+    if fault := refusal(data.policy, nic.name, nic.mac):
+        found = Candidate(nic.name, nic.mac, Standing.EXCLUDED, fault, now)
+    elif not nic.carrier:
+        found = Candidate(nic.name, nic.mac, Standing.UNPLUGGED, "no carrier", now)
+    else:
+        carrier_since = (known.carrier_since if known else None) or now
+        found = Candidate(nic.name, nic.mac, Standing.READY, "carrier", now, carrier_since=carrier_since)
+    return evolve(found, since=known.since) if known and known.standing is found.standing else found
 
 
-def _report(event: Event) -> InterfaceReport:
-    assert isinstance(event.data, InterfaceReport)
-    return event.data
+def _probing(context: Here, nics: list[Candidate]) -> Next:
+    told = tuple(
+        Tell(f"interface:{nic.name}", "probe", probe_for(context.data, nic.name, nic.mac), "it has carrier")
+        for nic in nics
+    )
+    return Change(context.data, told)
 
 
-def _failures(data: ConnectivityData, report: InterfaceReport) -> tuple[Candidate, ...]:
-    standing = Standing.UNPLUGGED if report.reason == Standing.UNPLUGGED.value else Standing.FAILED
-    return _standing(data, report, standing).candidates
+def _way_out(uplink: Uplink | None) -> tuple[Effect, ...]:
+    """What the DMZ must know of the uplink: behind another NIC or in another network its lease is worth nothing.
 
-
-def _standing(data: ConnectivityData, report: InterfaceReport, standing: Standing) -> ConnectivityData:
-    others = [candidate for candidate in data.candidates if candidate.name != report.link]
-    changed = Candidate(report.link, standing, report.reason or standing.value)
-    return evolve(data, candidates=tuple(sorted((*others, changed), key=lambda candidate: candidate.name)))
-
-
-def _way_out(data: ConnectivityData) -> tuple[Effect, ...]:
-    """What the DMZ must know of the uplink: behind another NIC or in another network its lease is worth nothing."""
-    uplink = data.uplink
-    if uplink is None:
+    Without an IPv4 lease there is nothing for it: users' networks go out by IPv4.
+    """
+    if uplink is None or uplink.lease is None:
         return ()
     return (Tell("dmz", "connected", WayOut(uplink.link, uplink.lease.address.network), "the grid answers"),)
-
-
-def _without_link(link: str, reason: str) -> str:
-    return reason.removeprefix(f"{link}: ")

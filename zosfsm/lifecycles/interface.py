@@ -1,82 +1,37 @@
-"""What one NIC decides: the guards and actions of states/interface.toml. Pure."""
+"""What one NIC decides: the guards and actions of states/interface.toml. Pure.
+
+It tries its two paths side by side and sums them up. What it is told, tells and remembers is in interface_data.py.
+"""
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
 from types import NoneType
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from zosfsm.fsm.lifecycle import Change, Context, Effect, Event, Lifecycle, Tell, Verdict, action, guard, no, yes
-from zosfsm.lifecycles.lease_data import Leased, LeaseLost, LeaseStart, Moved, NoLease
-from zosfsm.lifecycles.lease_terms import Lease
+from zosfsm.fsm.lifecycle import Change, Context, Event, Lifecycle, Tell, Verdict, action, guard, no, yes
+from zosfsm.lifecycles.interface_data import (
+    Adopted,
+    InterfaceData,
+    InterfaceReport,
+    LinkSeen,
+    MakeVlan,
+    Probe,
+    RemoveVlan,
+    Selected,
+    VlanMade,
+)
+from zosfsm.lifecycles.path_data import MovedPath, PathReport, PathStanding, TryPath
+from zosfsm.lifecycles.uplink_policy import BOTH_FAMILIES, Family
 
-
-@frozen
-class LinkSeen:
-    """What the kernel says of the NIC."""
-
-    mac: str
-    carrier: bool
-
-
-@frozen
-class GatewayFound:
-    """The gateway answered, from this MAC address."""
-
-    mac: str
-
-
-@frozen
-class Adopted:
-    """The NIC is in the bridge already, with this lease."""
-
-    bridge: str
-    mac: str
-    lease: Lease
-
-
-@frozen
-class Selected:
-    """The NIC goes into the bridge; `mac` is the bridge's, which is the NIC's."""
-
-    bridge: str
-    mac: str
-
-
-@frozen
-class InterfaceReport:
-    """What a NIC tells connectivity."""
-
-    link: str
-    mac: str
-    lease: Lease | None
-    reason: str = ""
-
-
-@frozen
-class ProveGateway(Effect):
-    """Ask the gateway by ARP, with the leased address as the sender; answers gateway_answers or gateway_silent."""
-
-    link: str
-    mac: str
-    source: IPv4Address
-    gateway: IPv4Address
-
-
-@frozen
-class InterfaceData:
-    """What a NIC is known to have."""
-
-    link: str
-    mac: str = ""
-    carrier: bool = False
-    lease: Lease | None = None
-    gateway_mac: str = ""
-
+UNDECIDED = (PathStanding.TRYING, PathStanding.GATEWAY)
+WITH_GATEWAY = (PathStanding.GATEWAY, PathStanding.LIMITED)
+# How far a path got, the furthest first.
+PROGRESS = (PathStanding.PROVEN, PathStanding.LIMITED, PathStanding.GATEWAY, PathStanding.FAILED)
 
 Here = Context[InterfaceData]
 Next = Change[InterfaceData]
+Paths = tuple[PathReport, ...]
 
 
 class Interface(Lifecycle[InterfaceData]):
@@ -87,16 +42,18 @@ class Interface(Lifecycle[InterfaceData]):
     payloads = {
         "seen": LinkSeen,
         "vanished": NoneType,
-        "probe": NoneType,
+        "exclude": NoneType,
+        "probe": Probe,
+        "vlan_ready": VlanMade,
+        "vlan_refused": NoneType,
+        "path_has_gateway": PathReport,
+        "path_proven": PathReport,
+        "path_failed": PathReport,
+        "path_changed": PathReport,
         "adopt": Adopted,
-        "leased": Leased,
-        "lease_changed": Leased,
-        "lease_renewed": Leased,
-        "lease_lost": LeaseLost,
-        "no_lease": NoLease,
-        "gateway_answers": GatewayFound,
-        "gateway_silent": NoneType,
         "select": Selected,
+        "doubt": NoneType,
+        "release": NoneType,
         "reject": NoneType,
         "teardown": NoneType,
     }
@@ -106,15 +63,11 @@ class Interface(Lifecycle[InterfaceData]):
 
     @guard
     def has_carrier(self, context: Here, event: Event) -> Verdict:
-        if _seen(event).carrier:
-            return yes("carrier")
-        return no("no carrier")
+        return yes("carrier") if _seen(event).carrier else no("no carrier")
 
     @guard
     def has_no_carrier(self, context: Here, event: Event) -> Verdict:
-        if _seen(event).carrier:
-            return no("it has carrier")
-        return yes("no carrier")
+        return no("it has carrier") if _seen(event).carrier else yes("no carrier")
 
     @guard
     def carrier_is_new(self, context: Here, event: Event) -> Verdict:
@@ -130,16 +83,42 @@ class Interface(Lifecycle[InterfaceData]):
 
     @guard
     def nic_has_carrier(self, context: Here, event: Event) -> Verdict:
-        if context.data.carrier:
-            return yes("carrier")
-        return no("no carrier")
+        return yes("carrier") if context.data.carrier else no("no carrier")
 
     @guard
-    def lease_names_a_gateway(self, context: Here, event: Event) -> Verdict:
-        lease = _leased(event)
-        if lease.router is not None:
-            return yes(f"gateway {lease.router}", gateway=lease.router)
-        return no(f"leased {lease.address} from {lease.server}, which names no gateway", address=lease.address)
+    def vlan_is_wanted(self, context: Here, event: Event) -> Verdict:
+        probe = _probe(event)
+        return no("no VLAN is wanted") if probe.vlan is None else yes(f"VLAN {probe.vlan}")
+
+    @guard
+    def the_other_path_proves_the_grid(self, context: Here, event: Event) -> Verdict:
+        other = _other(context.data, event)
+        if other is not None and other.standing is PathStanding.PROVEN:
+            return yes(f"{_told(event).family.value}: {event.reason}; {other.family.value} leads to the grid")
+        return no(event.reason)
+
+    @guard
+    def a_gateway_still_answers(self, context: Here, event: Event) -> Verdict:
+        paths = _with(context.data, event).paths
+        if any(path.standing in WITH_GATEWAY for path in paths):
+            return yes(_evidence(paths))
+        return no(event.reason)
+
+    @guard
+    def the_other_path_is_not_decided(self, context: Here, event: Event) -> Verdict:
+        other = _other(context.data, event)
+        if other is not None and other.standing in UNDECIDED:
+            return yes(f"{_told(event).family.value}: {event.reason}; {other.family.value} is being tried")
+        return no(event.reason)
+
+    @guard
+    def the_other_path_is_near(self, context: Here, event: Event) -> Verdict:
+        known, other = _known(context.data, event), _other(context.data, event)
+        if known is not None and known.standing is PathStanding.PROVEN:
+            return no(event.reason)  # by this family alone the NIC led to the grid: the node is without it now
+        if other is not None and other.standing is PathStanding.GATEWAY:
+            return yes(f"{_told(event).family.value}: {event.reason}; {other.family.value} has a gateway that answers")
+        return no(event.reason)
 
     @action
     def remember_nic(self, context: Here, event: Event) -> Next:
@@ -151,111 +130,120 @@ class Interface(Lifecycle[InterfaceData]):
         return Change(InterfaceData(context.key))
 
     @action
-    def remember_lease(self, context: Here, event: Event) -> Next:
-        return Change(evolve(context.data, lease=_leased(event)))
+    def accept_probe(self, context: Here, event: Event) -> Next:
+        return Change(evolve(context.data, probe=_probe(event), path_link=context.key, paths=()))
 
     @action
-    def remember_gateway(self, context: Here, event: Event) -> Next:
-        assert isinstance(event.data, GatewayFound)
-        return Change(evolve(context.data, gateway_mac=event.data.mac))
+    def make_vlan(self, context: Here, event: Event) -> Next:
+        vlan = context.data.probe.vlan
+        return Change(context.data, (MakeVlan(context.key, vlan),) if vlan is not None else ())
 
     @action
-    def start_lease(self, context: Here, event: Event) -> Next:
-        start = LeaseStart(
-            link=context.key, namespace=None, mac=context.data.mac, owner=context.name, previous=None, install_on=None
-        )
-        return Change(evolve(context.data, lease=None, gateway_mac=""), (self._to_lease(context, "start", start),))
+    def remember_vlan(self, context: Here, event: Event) -> Next:
+        assert isinstance(event.data, VlanMade)
+        return Change(evolve(context.data, path_link=event.data.link))
 
     @action
-    def adopt_lease(self, context: Here, event: Event) -> Next:
+    def remove_vlan(self, context: Here, event: Event) -> Next:
+        vlan = context.data.probe.vlan
+        return Change(context.data, (RemoveVlan(context.key, vlan),) if vlan is not None else ())
+
+    @action
+    def try_paths(self, context: Here, event: Event) -> Next:
+        return _tried(context, context.data, "try", is_on_bridge=False)
+
+    @action
+    def adopt_paths(self, context: Here, event: Event) -> Next:
         assert isinstance(event.data, Adopted)
         found = event.data
-        start = LeaseStart(
-            link=found.bridge,
-            namespace=None,
-            mac=found.mac,
-            owner=context.name,
-            previous=found.lease,
-            install_on=found.bridge,
-        )
-        data = evolve(context.data, mac=found.mac, carrier=True, lease=found.lease)
-        return Change(data, (self._to_lease(context, "start", start),))
+        data = evolve(context.data, mac=found.mac, carrier=True, probe=found.probe, path_link=found.bridge)
+        return _tried(context, data, "adopt", is_on_bridge=True)
 
     @action
-    def move_lease(self, context: Here, event: Event) -> Next:
+    def move_paths(self, context: Here, event: Event) -> Next:
         assert isinstance(event.data, Selected)
-        moved = Moved(link=event.data.bridge, mac=event.data.mac)
-        return Change(context.data, (self._to_lease(context, "moved", moved),))
+        bridge, mac = event.data.bridge, event.data.mac
+        paths = tuple(evolve(path, standing=_expected(path)) for path in context.data.paths)
+        data = evolve(context.data, path_link=bridge, paths=paths)
+        return Change(data, _to_paths(context, "moved", MovedPath(bridge, mac)))
 
     @action
-    def end_lease(self, context: Here, event: Event) -> Next:
-        return Change(evolve(context.data, lease=None), (self._to_lease(context, "teardown"),))
+    def suspend_paths(self, context: Here, event: Event) -> Next:
+        paths = _standing(context.data.paths, PathStanding.FAILED, "no carrier")
+        return Change(evolve(context.data, paths=paths), _to_paths(context, "carrier_lost"))
 
     @action
-    def suspend_lease(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (self._to_lease(context, "carrier_lost"),))
+    def resume_paths(self, context: Here, event: Event) -> Next:
+        paths = _standing(context.data.paths, PathStanding.TRYING)
+        return Change(evolve(context.data, paths=paths), _to_paths(context, "carrier_back"))
 
     @action
-    def resume_lease(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (self._to_lease(context, "carrier_back"),))
+    def doubt_paths(self, context: Here, event: Event) -> Next:
+        return Change(context.data, _to_paths(context, "doubt", reason=event.reason))
 
     @action
-    def ask_gateway(self, context: Here, event: Event) -> Next:
-        lease = context.data.lease
-        assert lease is not None and lease.router is not None
-        return Change(context.data, (ProveGateway(context.key, context.data.mac, lease.address.ip, lease.router),))
+    def stop_paths(self, context: Here, event: Event) -> Next:
+        return Change(evolve(context.data, paths=()), _to_paths(context, "stop"))
 
     @action
-    def give_up(self, context: Here, event: Event) -> Next:
-        reason = event.reason or self._fault(context, event)
-        report = self._to_connectivity(context, "interface_failed", reason)
-        data = evolve(context.data, lease=None)
-        return Change(data, (self._to_lease(context, "teardown"), report))
+    def end_paths(self, context: Here, event: Event) -> Next:
+        # Also those that were tried once and are idle now.
+        told = tuple(Tell(_path(context, family), "teardown") for family in BOTH_FAMILIES)
+        return Change(evolve(context.data, paths=()), told)
+
+    @action
+    def remember_path(self, context: Here, event: Event) -> Next:
+        data = _with(context.data, event)
+        told = []
+        for path in data.paths:
+            could_rest, may_rest = _may_rest(context.data.paths, path), _may_rest(data.paths, path)
+            if may_rest and not could_rest:
+                told.append(Tell(_path(context, path.family), "rest"))
+            if could_rest and not may_rest:
+                told.append(Tell(_path(context, path.family), "hurry"))
+        return Change(data, tuple(told))
 
     @action
     def report_ready(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (self._to_connectivity(context, "interface_ready", "carrier"),))
+        return _report(context, "interface_ready", "carrier")
 
     @action
-    def report_usable(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (self._to_connectivity(context, "interface_usable", "the gateway answers"),))
+    def report_limited(self, context: Here, event: Event) -> Next:
+        return _report(context, "interface_limited", _evidence(context.data.paths))
 
     @action
-    def report_no_carrier(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (self._to_connectivity(context, "interface_failed", "no carrier"),))
+    def report_proven(self, context: Here, event: Event) -> Next:
+        return _report(context, "interface_proven", _evidence(context.data.paths))
 
     @action
-    def report_vanished(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (self._to_connectivity(context, "interface_failed", "the NIC was taken out"),))
+    def report_failed(self, context: Here, event: Event) -> Next:
+        return _report(context, "interface_failed", _fault(context, event))
 
     @action
-    def report_lost(self, context: Here, event: Event) -> Next:
-        reason = event.reason or self._fault(context, event)
-        return Change(context.data, (self._to_connectivity(context, "uplink_lost", reason),))
+    def report_standing(self, context: Here, event: Event) -> Next:
+        if context.state == "proven":
+            return self.report_proven(context, event)
+        if context.state == "limited":
+            return self.report_limited(context, event)
+        return self.report_failed(context, event)
 
     @action
-    def report_changed(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (self._to_connectivity(context, "lease_changed", "the lease has changed"),))
+    def report_uplink_works(self, context: Here, event: Event) -> Next:
+        return _report(context, "uplink_works", _evidence(context.data.paths))
 
-    def _fault(self, context: Here, event: Event) -> str:
-        lease = context.data.lease
-        if event.trigger in ("leased", "lease_changed") and lease is not None:
-            return f"leased {lease.address} from {lease.server}, which names no gateway"
-        if event.trigger == "timeout":
-            return "no answer from DHCP in time" if lease is None else f"no answer from {lease.router} in time"
-        if event.trigger == "seen":
-            return "no carrier"
-        if event.trigger == "vanished":
-            return "the NIC was taken out"
-        return event.trigger.replace("_", " ")
+    @action
+    def report_uplink_failed(self, context: Here, event: Event) -> Next:
+        return _report(context, "uplink_failed", _evidence(context.data.paths))
 
-    def _to_connectivity(self, context: Here, trigger: str, reason: str) -> Tell:
-        data = context.data
-        report = InterfaceReport(context.key, data.mac, data.lease, reason)
-        return Tell("connectivity", trigger, report, f"{context.key}: {reason}")
-
-    def _to_lease(self, context: Here, trigger: str, data: object = None) -> Tell:
-        return Tell(f"lease:{context.key}", trigger, data)
+    @action
+    def report_uplink_changed(self, context: Here, event: Event) -> Next:
+        """Before the change is remembered; a family that only fails beside the proven one changes nothing."""
+        known, data = _known(context.data, event), _with(context.data, event)
+        told = _told(event)
+        if known is None or (known.lease, known.router) == (told.lease, told.router):
+            return Change(context.data)
+        reported = _report(evolve(context, data=data), "uplink_changed", _evidence(data.paths))
+        return Change(context.data, reported.effects)
 
 
 def _seen(event: Event) -> LinkSeen:
@@ -263,6 +251,96 @@ def _seen(event: Event) -> LinkSeen:
     return event.data
 
 
-def _leased(event: Event) -> Lease:
-    assert isinstance(event.data, Leased)
-    return event.data.lease
+def _probe(event: Event) -> Probe:
+    assert isinstance(event.data, Probe)
+    return event.data
+
+
+def _told(event: Event) -> PathReport:
+    assert isinstance(event.data, PathReport)
+    return event.data
+
+
+def _path(context: Here, family: Family) -> str:
+    return f"path:{context.key}/{family.value}"
+
+
+def _tried(context: Here, data: InterfaceData, trigger: str, is_on_bridge: bool) -> Next:
+    probe = data.probe
+    told = []
+    for family in probe.families:
+        is_ipv4 = family is Family.IPV4
+        tried = TryPath(
+            link=data.path_link,
+            mac=data.mac,
+            is_on_bridge=is_on_bridge,
+            previous=probe.previous if is_ipv4 else None,
+            static=probe.static if is_ipv4 else None,
+            recheck=probe.recheck,
+        )
+        told.append(Tell(_path(context, family), trigger, tried))
+    paths = tuple(PathReport(family, PathStanding.TRYING, "") for family in probe.families)
+    return Change(evolve(data, paths=paths), tuple(told))
+
+
+def _to_paths(context: Here, trigger: str, data: object = None, reason: str = "") -> tuple[Tell, ...]:
+    """To those that are being tried."""
+    return tuple(Tell(_path(context, path.family), trigger, data, reason) for path in context.data.paths)
+
+
+def _standing(paths: Paths, standing: PathStanding, reason: str = "") -> Paths:
+    return tuple(evolve(path, standing=standing, reason=reason) for path in paths)
+
+
+def _expected(path: PathReport) -> PathStanding:
+    """How a path stands that is proven anew on the bridge: what had a gateway is awaited there."""
+    return PathStanding.GATEWAY if path.standing in (*WITH_GATEWAY, PathStanding.PROVEN) else PathStanding.TRYING
+
+
+def _with(data: InterfaceData, event: Event) -> InterfaceData:
+    """The data with what a path has just said; nothing of a path that is not being tried."""
+    told = _told(event)
+    return evolve(data, paths=tuple(told if path.family is told.family else path for path in data.paths))
+
+
+def _known(data: InterfaceData, event: Event) -> PathReport | None:
+    """What the same path said before, where it is being tried."""
+    return next((path for path in data.paths if path.family is _told(event).family), None)
+
+
+def _other(data: InterfaceData, event: Event) -> PathReport | None:
+    """The path of the other family, where it is being tried as well."""
+    return next((path for path in data.paths if path.family is not _told(event).family), None)
+
+
+def _may_rest(paths: Paths, path: PathReport) -> bool:
+    return any(other.standing is PathStanding.PROVEN for other in paths if other.family is not path.family)
+
+
+def _evidence(paths: Paths) -> str:
+    """What the path has found that got furthest; of two that got as far, IPv4, which most networks have."""
+    known = [path for path in paths if path.standing in PROGRESS]
+    if not known:
+        return "it is being tried"
+    return min(known, key=_distance).reason
+
+
+def _distance(path: PathReport) -> tuple[int, bool, bool]:
+    has_address = path.lease is not None or path.router is not None
+    return PROGRESS.index(path.standing), not has_address, path.family is not Family.IPV4
+
+
+def _fault(context: Here, event: Event) -> str:
+    if event.trigger == "vanished":
+        return "the NIC was taken out"
+    if not context.data.carrier:
+        return "no carrier"
+    if context.data.paths:
+        return _evidence(context.data.paths)
+    return event.reason or "the VLAN was not made in time"
+
+
+def _report(context: Here, trigger: str, reason: str) -> Next:
+    data = context.data
+    report = InterfaceReport(context.key, data.mac, data.paths, reason, data.carrier)
+    return Change(data, (Tell("connectivity", trigger, report, f"{context.key}: {reason}"),))

@@ -1,4 +1,4 @@
-"""A DHCP client's decisions: the actions and deadlines of states/lease.toml (RFC 2131, RFC 5227). Pure.
+"""What becomes of an IPv4 address: the actions of states/lease.toml (RFC 2131, RFC 5227). Pure.
 
 Whoever uses the client imports from here: what it is told and tells, what it wants done, and its leases. The guards
 are in lease_guards.py; packets and sockets are elsewhere.
@@ -9,6 +9,7 @@ socket costs the kernel 8 to 16 ms, too much between an address and its gateway.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from types import NoneType
 
 from attrs import evolve
@@ -39,8 +40,10 @@ from zosfsm.lifecycles.lease_effects import (
     SendRequest,
     StoreLease,
     Withdraw,
+    installation,
+    withdrawal,
 )
-from zosfsm.lifecycles.lease_guards import LeaseGuards, asked, granted, heard, silence
+from zosfsm.lifecycles.lease_guards import LeaseGuards, asked, granted, heard, silence, socket_words
 from zosfsm.lifecycles.lease_terms import Lease, Reply, Route, unusable_host, unusable_lease
 from zosfsm.lifecycles.lease_timing import LeaseDeadlines, resend
 
@@ -93,6 +96,7 @@ class LeaseLifecycle(LeaseGuards, LeaseDeadlines):
         "address_taken": Conflict,
         "carrier_lost": NoneType,
         "carrier_back": NoneType,
+        "doubt": NoneType,
         "moved": Moved,
         "socket_failed": SocketFailed,
         "teardown": NoneType,
@@ -105,7 +109,8 @@ class LeaseLifecycle(LeaseGuards, LeaseDeadlines):
     def accept_start(self, context: Here, event: Event) -> Next:
         start = event.data
         assert isinstance(start, LeaseStart)
-        address = start.previous.address.ip if start.previous else None
+        # An address that was given by hand is nothing to ask a server for.
+        asked_for = start.previous.address.ip if start.previous and start.previous.server else None
         return Change(
             LeaseData(
                 link=start.link,
@@ -113,8 +118,9 @@ class LeaseLifecycle(LeaseGuards, LeaseDeadlines):
                 mac=start.mac,
                 owner=start.owner,
                 install_on=start.install_on,
+                static=start.static,
                 previous=start.previous,
-                welcome=address if address and not unusable_host(address) else None,
+                welcome=asked_for if asked_for and not unusable_host(asked_for) else None,
                 wanting=context.now,
             )
         )
@@ -125,10 +131,15 @@ class LeaseLifecycle(LeaseGuards, LeaseDeadlines):
 
     @action
     def drop_previous(self, context: Here, event: Event) -> Next:
-        previous = context.data.previous
-        if previous is None or not unusable_lease(previous, context.now):
+        previous, static = context.data.previous, context.data.static
+        if previous is None:
             return Change(context.data)
-        return self._without_previous(context, context.data)
+        is_of_use = previous.address == static.address if static else not unusable_lease(previous, context.now)
+        return Change(context.data) if is_of_use else self._without_previous(context, context.data)
+
+    @action
+    def propose_static(self, context: Here, event: Event) -> Next:
+        return Change(evolve(context.data, pending=context.data.static, socket_fault=""))
 
     @action
     def begin(self, context: Here, event: Event) -> Next:
@@ -189,7 +200,7 @@ class LeaseLifecycle(LeaseGuards, LeaseDeadlines):
         assert lease is not None
         stale: Effects = ()
         if data.previous is not None and data.previous.address != lease.address:
-            stale = _withdrawal(data, data.previous)
+            stale = withdrawal(data, data.previous)
         taken = evolve(
             data,
             lease=lease,
@@ -201,7 +212,7 @@ class LeaseLifecycle(LeaseGuards, LeaseDeadlines):
             fault="",
         )
         kept = StoreLease(context.key, lease)
-        return Change(taken, (*stale, *_installation(taken, lease), kept, _tell(data, "leased", Leased(lease))))
+        return Change(taken, (*stale, *installation(taken, lease), kept, _tell(data, "leased", Leased(lease))))
 
     @action
     def extend_lease(self, context: Here, event: Event) -> Next:
@@ -226,9 +237,9 @@ class LeaseLifecycle(LeaseGuards, LeaseDeadlines):
         data, lease = context.data, context.data.lease
         assert lease is not None
         # Its server was right to give it and knows of the end: it is as welcome as any other.
-        lost = evolve(data, lease=None, avoided=None, wanting=context.now)
+        lost = evolve(data, lease=None, avoided=None, contested=None, wanting=context.now)
         told = _tell(data, "lease_lost", LeaseLost(data.fault), data.fault)
-        return Change(lost, (*_withdrawal(data, lease), ForgetLease(context.key), told))
+        return Change(lost, (*withdrawal(data, lease), ForgetLease(context.key), told))
 
     @action
     def forget_previous(self, context: Here, event: Event) -> Next:
@@ -243,12 +254,18 @@ class LeaseLifecycle(LeaseGuards, LeaseDeadlines):
         data = evolve(
             context.data, pending=None, welcome=None, avoided=server, fault=f"{address} is in use by {event.data.mac}"
         )
-        xid = context.random(f"decline/{context.now.isoformat()}").getrandbits(32)
-        sent = _sending(data, SendDecline(xid, data.mac, address, server))
+        sent = self._declining(context, data, address, server) if server else Change(data)
         if data.previous is None or data.previous.address.ip != address:
             return sent
         forgotten = self._without_previous(context, sent.data)
         return Change(forgotten.data, (*sent.effects, *forgotten.effects))
+
+    @action
+    def defend(self, context: Here, event: Event) -> Next:
+        data, lease = context.data, context.data.lease
+        assert lease is not None
+        announced = Announce(data.install_on or data.link, data.namespace, lease.address.ip, data.mac)
+        return Change(evolve(data, contested=context.now), (announced,))
 
     @action
     def note_silence(self, context: Here, event: Event) -> Next:
@@ -274,7 +291,7 @@ class LeaseLifecycle(LeaseGuards, LeaseDeadlines):
     def note_unchecked(self, context: Here, event: Event) -> Next:
         pending = context.data.pending
         assert pending is not None
-        fault = f"it could not be checked whether {pending.address.ip} is free"
+        fault = f"it could not be checked whether {pending.address.ip} is free{socket_words(context.data)}"
         return Change(evolve(context.data, pending=None, fault=fault))
 
     @action
@@ -300,9 +317,9 @@ class LeaseLifecycle(LeaseGuards, LeaseDeadlines):
         data, link = context.data, event.data.link
         left: Effects = ()
         if data.install_on != link and (configured := data.lease or data.previous):
-            left = _withdrawal(data, configured)
+            left = withdrawal(data, configured)
         moved = evolve(data, link=link, mac=event.data.mac, install_on=link, is_open=False)
-        placed = _installation(moved, data.lease) if data.lease else ()
+        placed = installation(moved, data.lease) if data.lease else ()
         closed: Effects = (CloseSocket(),) if data.is_open else ()
         # An answer may be on its way; elsewhere the next message opens the socket.
         if data.is_open and context.state in (
@@ -323,20 +340,25 @@ class LeaseLifecycle(LeaseGuards, LeaseDeadlines):
         if data.lease is not None:
             effects += self._giving_back(context, data.lease)
         elif data.previous is not None:
-            effects += _withdrawal(data, data.previous)
+            effects += withdrawal(data, data.previous)
         return Change(LeaseData(link=data.link), (*effects, CloseSocket()))
 
     def _giving_back(self, context: Here, lease: Lease) -> Effects:
         data = context.data
-        xid = context.random(f"release/{context.now.isoformat()}").getrandbits(32)
-        release = SendRelease(xid, data.mac, lease.address.ip, lease.server, data.server_mac)
-        sent = () if context.state == "suspended" else _sending(data, release).effects
-        return (*sent, *_withdrawal(data, lease), ForgetLease(context.key))
+        sent: Effects = ()
+        if lease.server is not None and context.state != "suspended":
+            xid = context.random(f"release/{context.now.isoformat()}").getrandbits(32)
+            sent = _sending(data, SendRelease(xid, data.mac, lease.address.ip, lease.server, data.server_mac)).effects
+        return (*sent, *withdrawal(data, lease), ForgetLease(context.key))
+
+    def _declining(self, context: Here, data: LeaseData, address: IPv4Address, server: IPv4Address) -> Next:
+        xid = context.random(f"decline/{context.now.isoformat()}").getrandbits(32)
+        return _sending(data, SendDecline(xid, data.mac, address, server))
 
     def _without_previous(self, context: Here, data: LeaseData) -> Next:
         if data.previous is None:
             return Change(data)
-        return Change(evolve(data, previous=None), (*_withdrawal(data, data.previous), ForgetLease(context.key)))
+        return Change(evolve(data, previous=None), (*withdrawal(data, data.previous), ForgetLease(context.key)))
 
     def _renewed(self, context: Here, event: Event) -> LeaseData:
         lease, server_mac = granted(context, event), heard(event).server_mac
@@ -360,20 +382,6 @@ class LeaseLifecycle(LeaseGuards, LeaseDeadlines):
 def _sending(data: LeaseData, message: Effect) -> Next:
     opening = () if data.is_open else (OpenSocket(data.link, data.namespace),)
     return Change(evolve(data, is_open=True), (*opening, message))
-
-
-def _installation(data: LeaseData, lease: Lease) -> Effects:
-    if data.install_on is None:
-        return ()
-    address = lease.address.ip
-    return (
-        Install(data.install_on, data.namespace, lease),
-        Announce(data.install_on, data.namespace, address, data.mac),
-    )
-
-
-def _withdrawal(data: LeaseData, lease: Lease) -> Effects:
-    return (Withdraw(data.install_on, data.namespace, lease),) if data.install_on else ()
 
 
 def _tell(data: LeaseData, trigger: str, told: object, reason: str = "") -> Tell:

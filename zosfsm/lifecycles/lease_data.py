@@ -15,7 +15,8 @@ class LeaseStart:
     """Ask for an address on `link` in `namespace` (None: the node's own).
 
     `owner` is the full name of the machine to tell. `previous` is the lease of an earlier start. `install_on` names
-    the link that gets the address as soon as there is one; None: nothing is configured until `moved`.
+    the link that gets the address as soon as there is one; None: nothing is configured until `moved`. `static` is the
+    address that was given by hand: no server is asked for another, or told of it.
     """
 
     link: str
@@ -24,6 +25,7 @@ class LeaseStart:
     owner: str
     previous: Lease | None
     install_on: str | None
+    static: Lease | None = None
 
 
 @frozen
@@ -36,7 +38,7 @@ class Moved:
 
 @frozen
 class Conflict:
-    """Somebody answers ARP for the client's address: the MAC address of that host."""
+    """Somebody else says in ARP that the client's address is its own: the MAC address of that host."""
 
     mac: str
 
@@ -96,9 +98,11 @@ class Exchange:
 class LeaseData:
     """All that a client remembers.
 
-    previous: a lease of an earlier start, not confirmed yet.   pending: granted, being checked.   lease: held.
+    static: given by hand, in place of what servers grant.   previous: a lease of an earlier start, not confirmed yet.
+    pending: granted or given, being checked.   lease: held.
     welcome: the address to ask for in a DISCOVER.   avoided: the server that let us down last, which comes second.
     wanting: since when the owner waits for a word, None when it has had it.   is_open: the socket is.
+    contested: when somebody else last used the held address, and it was defended.
     """
 
     link: str
@@ -106,6 +110,7 @@ class LeaseData:
     mac: str = ""
     owner: str = ""
     install_on: str | None = None
+    static: Lease | None = None
     previous: Lease | None = None
     pending: Lease | None = None
     lease: Lease | None = None
@@ -115,6 +120,7 @@ class LeaseData:
     avoided: IPv4Address | None = None
     server_mac: str = ""
     wanting: datetime | None = None
+    contested: datetime | None = None
     fault: str = ""
     socket_fault: str = ""
     is_open: bool = False

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address
 from attrs import frozen
 
 from zosfsm.fsm.lifecycle import Effect
+from zosfsm.lifecycles.lease_data import LeaseData
 from zosfsm.lifecycles.lease_terms import Lease
 
 
@@ -103,7 +104,10 @@ class Announce(Effect):
 
 @frozen
 class Install(Effect):
-    """Address, default route, routes, MTU and name servers as the lease says, as the difference to what is there."""
+    """Address, default route, routes, MTU and name servers as the lease says, as the difference to what is there.
+
+    Until `Withdraw`, whoever else uses the address answers `address_taken` (RFC 5227 2.4).
+    """
 
     link: str
     namespace: str | None
@@ -132,3 +136,19 @@ class ForgetLease(Effect):
     """The inverse of StoreLease."""
 
     link: str
+
+
+def installation(data: LeaseData, lease: Lease) -> tuple[Effect, ...]:
+    """What puts a lease to use, where a link is to have it."""
+    if data.install_on is None:
+        return ()
+    address = lease.address.ip
+    return (
+        Install(data.install_on, data.namespace, lease),
+        Announce(data.install_on, data.namespace, address, data.mac),
+    )
+
+
+def withdrawal(data: LeaseData, lease: Lease) -> tuple[Effect, ...]:
+    """The inverse."""
+    return (Withdraw(data.install_on, data.namespace, lease),) if data.install_on else ()

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from ipaddress import IPv4Address
 
 from zosfsm.fsm.definition import TIMEOUT
 from zosfsm.fsm.lifecycle import Context, Event, Lifecycle, Verdict, guard, no, yes
 from zosfsm.lifecycles.lease_data import Conflict, LeaseData, LeaseStart, Moved
-from zosfsm.lifecycles.lease_terms import Lease, Reply, lease_from, unusable_lease, unusable_reply
+from zosfsm.lifecycles.lease_terms import (
+    Lease,
+    Reply,
+    lease_from,
+    unusable_lease,
+    unusable_reply,
+    unusable_static,
+)
 
-OWNERS = frozenset({"interface", "dmz"})
+OWNERS = frozenset({"path", "dmz"})
 LINK_NAME = re.compile(r"[^\s/:]{1,15}")
 MAC_ADDRESS = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
+# RFC 5227 2.4 (b), DEFEND_INTERVAL: who meets two conflicts within this time is to give the address up.
+DEFENCE = timedelta(seconds=10)
 # A server that let us down is asked again when nobody else has answered this many DISCOVERs: 1.25 s.
 DISCOVERS_FOR_OTHERS = 3
 
@@ -27,10 +37,24 @@ class LeaseGuards(Lifecycle[LeaseData]):
         start = event.data
         assert isinstance(start, LeaseStart)
         if start.owner.partition(":")[0] not in OWNERS:
-            return no(f"expected an interface or the DMZ as owner, found {start.owner!r}")
+            return no(f"expected a path or the DMZ as owner, found {start.owner!r}")
         if start.install_on is not None and not LINK_NAME.fullmatch(start.install_on):
             return no(f"expected a link's name of 1 to 15 bytes to install on, found {start.install_on!r}")
+        if start.static is not None and (fault := unusable_static(start.static)):
+            return no(f"the address given by hand is of no use: {fault}")
         return _addressable(start.link, start.mac)
+
+    @guard
+    def start_gives_address(self, context: Here, event: Event) -> Verdict:
+        assert isinstance(event.data, LeaseStart)
+        if event.data.static is None:
+            return no("no address was given by hand")
+        return yes(f"{event.data.static.address} was given by hand")
+
+    @guard
+    def address_is_static(self, context: Here, event: Event) -> Verdict:
+        static = context.data.static
+        return yes(f"{static.address} was given by hand") if static else no("servers give the address")
 
     @guard
     def move_is_complete(self, context: Here, event: Event) -> Verdict:
@@ -112,6 +136,13 @@ class LeaseGuards(Lifecycle[LeaseData]):
         return yes(f"{event.data.mac} has it")
 
     @guard
+    def conflict_is_the_first(self, context: Here, event: Event) -> Verdict:
+        contested = context.data.contested
+        if contested is not None and timedelta(0) <= context.now - contested < DEFENCE:
+            return no("it was defended less than 10 s ago, in vain")
+        return yes("it was not contested in the last 10 s")
+
+    @guard
     def lease_is_held(self, context: Here, event: Event) -> Verdict:
         return yes() if context.data.lease is not None else no("there is no lease to verify")
 
@@ -143,8 +174,12 @@ def granted(context: Here, event: Event) -> Lease:
 def silence(data: LeaseData) -> str:
     """What was sent in vain, for the owner and for operators."""
     sends = data.exchange.sends if data.exchange else 0
-    socket = f"; the socket failed: {data.socket_fault}" if data.socket_fault else ""
-    return f"{sends} DISCOVERs, no OFFER{socket}"
+    return f"{sends} DISCOVERs, no OFFER{socket_words(data)}"
+
+
+def socket_words(data: LeaseData) -> str:
+    """What is to be added to a fault where the socket has a part in it."""
+    return f"; the socket failed: {data.socket_fault}" if data.socket_fault else ""
 
 
 def _addressable(link: str, mac: str) -> Verdict:

@@ -57,10 +57,13 @@ class Reply:
 
 @frozen
 class Lease:
-    """An address for a time, and what came with it. An infinite lease has no renewal, rebinding and expiry."""
+    """An address for a time, and what came with it. An infinite lease has no renewal, rebinding and expiry.
+
+    `server` None: nobody granted it, it was given by hand; then it has no end.
+    """
 
     address: IPv4Interface
-    server: IPv4Address
+    server: IPv4Address | None
     router: IPv4Address | None
     routes: tuple[Route, ...]
     name_servers: tuple[IPv4Address, ...]
@@ -153,10 +156,10 @@ def lease_from(reply: Reply, asked: datetime) -> Lease:
 
 def unusable_lease(lease: Lease, now: datetime) -> str:
     """Why a lease from a former life is not worth asking for; empty where it is."""
-    if fault := unusable_host(lease.address.ip):
-        return f"its address {lease.address.ip} is {fault}"
-    if not is_host_of(lease.address.ip, lease.address.network):
-        return f"its address {lease.address} is the network's own or its broadcast address"
+    if fault := unusable_address(lease.address):
+        return fault
+    if lease.server is None:
+        return "it was given by hand, and no server knows of it"
     if fault := unusable_host(lease.server):
         return f"its server {lease.server} is {fault}"
     times = (lease.obtained, lease.renewal, lease.rebinding, lease.expiry)
@@ -172,6 +175,30 @@ def unusable_lease(lease: Lease, now: datetime) -> str:
         return f"it expired at {lease.expiry:%Y-%m-%d %H:%M:%S}"
     if lease.obtained > now:
         return f"it was obtained at {lease.obtained:%Y-%m-%d %H:%M:%S}, which is yet to come"
+    return ""
+
+
+def unusable_static(lease: Lease) -> str:
+    """Why a lease cannot be one that was given by hand; empty where it can."""
+    if fault := unusable_address(lease.address):
+        return fault
+    if lease.server is not None:
+        return f"the server {lease.server} granted it"
+    if any(at is not None for at in (lease.renewal, lease.rebinding, lease.expiry)):
+        return "it ends, and no server can renew it"
+    if lease.router is not None and lease.router == lease.address.ip:
+        return f"its gateway {lease.router} is the address itself"
+    if lease.router is not None and (fault := unusable_host(lease.router)):
+        return f"its gateway {lease.router} is {fault}"
+    return ""
+
+
+def unusable_address(address: IPv4Interface) -> str:
+    """Why no host can have this address; empty where one can."""
+    if fault := unusable_host(address.ip):
+        return f"its address {address.ip} is {fault}"
+    if not is_host_of(address.ip, address.network):
+        return f"its address {address} is the network's own or its broadcast address"
     return ""
 
 
@@ -204,7 +231,12 @@ def _prefix(netmask: IPv4Address) -> int | None:
 
 def _routes(routes: tuple[Route, ...], address: IPv4Interface) -> tuple[Route, ...]:
     """The routes that the link can carry: on the link, or through a gateway that is on the link."""
-    plain = [Route(route.destination, _gateway(route)) for route in routes if _is_destination(route.destination)]
+    # A route to the address's own network would stand in place of the kernel's, on which every gateway depends.
+    plain = [
+        Route(route.destination, _gateway(route))
+        for route in routes
+        if _is_destination(route.destination) and route.destination != address.network
+    ]
     on_link = [address.network, *(route.destination for route in plain if route.gateway is None)]
     reachable = [
         route

@@ -45,7 +45,10 @@ class Remembered:
 
 @frozen
 class Memory:
-    """`user_id` and `grid` say whose and where: the same file under another identity would be another network."""
+    """`user_id` and `grid` say whose and where: the same file under another identity would be another network.
+
+    `relays` are those of the network as it was last planned, the preferred one first.
+    """
 
     name: str
     range: IPv4Network
@@ -53,6 +56,7 @@ class Memory:
     grid: str
     nodes: tuple[Remembered, ...] = ()
     access: tuple[Remembered, ...] = ()
+    relays: tuple[str, ...] = ()
 
     def node(self, node_id: str) -> Remembered | None:
         return next((node for node in self.nodes if node.member == node_id), None)
@@ -72,15 +76,16 @@ def as_previous(memory: Memory, forget: Sequence[str] = ()) -> MeshPlan:
             AccessPlan(access.member, "", access.subnet, access.public_key, access.private_key)
             for access in memory.access
         ),
+        memory.relays,
     )
 
 
 def remembering(memory: Memory, plan: MeshPlan) -> Memory:
-    """The memory with the plan's keys, subnets and ports. Nodes that the plan lacks stay until they are removed."""
+    """The memory with the plan's keys, subnets, ports and relays. Nodes that it lacks stay until they are removed."""
     nodes = tuple(_remember_node(memory.node(resource.node_id), resource) for resource in plan.resources)
     leaving = tuple(node for node in memory.nodes if plan.resource(node.member) is None)
     access = tuple(Remembered(a.name, a.subnet, 0, a.public_key, a.private_key) for a in plan.access)
-    return evolve(memory, range=plan.range, nodes=nodes + leaving, access=access)
+    return evolve(memory, range=plan.range, nodes=nodes + leaving, access=access, relays=plan.relays)
 
 
 def with_found(node: Remembered, found: Sequence[str]) -> Remembered:
@@ -109,6 +114,7 @@ def encode(memory: Memory) -> str:
         "grid": memory.grid,
         "nodes": [_encoded(node) for node in memory.nodes],
         "access": [_encoded(access) for access in memory.access],
+        "relays": list(memory.relays),
     }
     return json.dumps(document, indent=2) + "\n"
 
@@ -124,6 +130,8 @@ def decode(text: str, file: str) -> Memory:
         table.read("grid", "the grid's URL", as_text),
         tuple(_remembered(entry) for entry in table.tables("nodes", _MOST_MEMBERS)),
         tuple(_remembered(entry) for entry in table.tables("access", _MOST_MEMBERS)),
+        # Without it another relay may be chosen; nothing is lost.
+        table.optional("relays", "an array of node ids", _as_members) or (),
     )
 
 
@@ -203,3 +211,9 @@ def _as_reservations(value: object) -> tuple[str, ...]:
     if not all(isinstance(identifier, str) and _RESERVATION.fullmatch(identifier) for identifier in value):
         raise ValueError
     return tuple(value)
+
+
+def _as_members(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > _MOST_MEMBERS:
+        raise ValueError
+    return tuple(as_text(member) for member in value)

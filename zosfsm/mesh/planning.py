@@ -5,25 +5,31 @@ Pure: keys come from the caller, and the same input gives the same plan. See "Wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Network
+from itertools import permutations
 
 from attrs import frozen
 
 from zosfsm.mesh import assignment
 from zosfsm.mesh.addresses import public_endpoints, tunnel_route
 from zosfsm.mesh.errors import PlanImpossible
-from zosfsm.mesh.paths import Hop, direct, is_relay_capable
+from zosfsm.mesh.paths import Hop, Path, path_between
 from zosfsm.mesh.plans import (
     AccessPlan,
     Endpoint,
+    Family,
     KeyPair,
     MeshPlan,
     NodeFacts,
+    PairPlan,
+    PathKind,
     PeerPlan,
     ResourcePlan,
     Role,
 )
+from zosfsm.mesh.relays import ranked, refuse_pair, succession
 from zosfsm.mesh.request import AccessRequest, MeshRequest
 
 __all__ = [
@@ -48,15 +54,20 @@ def plan(
     """The network as it shall be.
 
     `keys` makes a new pair for a node id or an access name; it is asked only for those that `previous` does not know.
-    What `previous` holds (keys, subnets, ports) stays, unless the request now says otherwise. Raises PlanImpossible.
+    What `previous` holds (keys, subnets, ports, relays that are alive) stays, unless the request now says otherwise.
+    Raises PlanImpossible.
     """
     earlier = previous or MeshPlan(request.name, request.range)
     facts = _facts(request, nodes)
-    relay = _relay(request, facts)
+    ranking = ranked(facts.values(), earlier.relays)
+    paths = _paths(request, facts, ranking)
+    carrying = {path.relay for path in paths.values()}
+    relays = tuple(node.identifier for node in ranking if node.identifier in carrying)
     mesh = _Mesh(
         request,
         facts,
-        relay.identifier if relay else None,
+        paths,
+        relays,
         assignment.subnets(request, earlier),
         assignment.ports(request, facts, earlier),
         _keys(request, keys, earlier),
@@ -66,22 +77,36 @@ def plan(
         request.range,
         tuple(_resource(mesh, node) for node in facts.values()),
         tuple(_access(mesh, access) for access in request.access),
+        relays,
+        tuple(_pair(mesh, here, there) for here, there in paths),
+        succession(earlier.relays, relays, facts),
     )
 
 
 @frozen
 class _Mesh:
-    """All that is decided before the peers are: each mapping is by node id or access name."""
+    """All that is decided before the peers are: by node id or access name, `paths` by the ids of both ends."""
 
     request: MeshRequest
     facts: Mapping[str, NodeFacts]
-    relay: str | None
+    paths: Mapping[tuple[str, str], Path]
+    relays: tuple[str, ...]
     subnets: Mapping[str, IPv4Network]
     ports: Mapping[str, int]
     keys: Mapping[str, KeyPair]
 
-    def routes(self, member: str) -> tuple[IPv4Network, ...]:
-        return self.subnets[member], tunnel_route(self.subnets[member])
+    def routes(self, members: Iterable[str]) -> tuple[IPv4Network, ...]:
+        """Those of each member and of whoever joins through it."""
+        reached = list(members)
+        joined = [access.name for access in self.request.access if access.through in reached]
+        return tuple(
+            route
+            for member in [*reached, *joined]
+            for route in (self.subnets[member], tunnel_route(self.subnets[member]))
+        )
+
+    def endpoint(self, neighbour: str, hop: Hop) -> Endpoint | None:
+        return None if hop.address is None else (hop.address, self.ports[neighbour])
 
 
 def _facts(request: MeshRequest, nodes: Sequence[NodeFacts]) -> dict[str, NodeFacts]:
@@ -92,18 +117,16 @@ def _facts(request: MeshRequest, nodes: Sequence[NodeFacts]) -> dict[str, NodeFa
     return {node.identifier: known[node.identifier] for node in request.nodes}
 
 
-def _relay(request: MeshRequest, facts: Mapping[str, NodeFacts]) -> NodeFacts | None:
-    """The one node that carries the routes between those that cannot reach each other; None where all can."""
-    hidden = [node for node in facts.values() if node.hidden]
-    if not hidden:
-        return None
-    relay = next((node for node in facts.values() if is_relay_capable(node)), None)
-    if relay is None:
-        raise PlanImpossible(
-            f"Network {request.name!r} has {len(hidden)} hidden node(s) and no public IPv4 node that they could dial: "
-            "add a node with a public IPv4 address."
-        )
-    return relay
+def _paths(
+    request: MeshRequest, facts: Mapping[str, NodeFacts], ranking: Sequence[NodeFacts]
+) -> dict[tuple[str, str], Path]:
+    paths = {}
+    for here, there in permutations(facts.values(), 2):
+        found = path_between(here, there, ranking)
+        if found is None:
+            raise refuse_pair(request.name, here, there)
+        paths[here.identifier, there.identifier] = found
+    return paths
 
 
 def _keys(request: MeshRequest, keys: Callable[[str], KeyPair], earlier: MeshPlan) -> dict[str, KeyPair]:
@@ -129,36 +152,52 @@ def _resource(mesh: _Mesh, here: NodeFacts) -> ResourcePlan:
 def _role(mesh: _Mesh, node: NodeFacts) -> Role:
     if node.hidden:
         return Role.HIDDEN
-    return Role.RELAY if node.identifier == mesh.relay else Role.PUBLIC
+    return Role.RELAY if node.identifier in mesh.relays else Role.PUBLIC
+
+
+def _pair(mesh: _Mesh, here: str, there: str) -> PairPlan:
+    path = mesh.paths[here, there]
+    family = path.hop.family if path.hop and path.kind is PathKind.DIRECT else None
+    endpoint = mesh.endpoint(there, path.hop) if path.hop else None
+    return PairPlan(here, there, path.kind, family, path.relay, endpoint, path.reason)
 
 
 def _node_peers(mesh: _Mesh, here: NodeFacts) -> tuple[PeerPlan, ...]:
-    others = [node for node in mesh.facts.values() if node.identifier != here.identifier]
-    hops = {there.identifier: direct(here, there) for there in others}
-    far = [identifier for identifier, hop in hops.items() if hop is None]
-    return tuple(_peer(mesh, identifier, hop, far) for identifier, hop in hops.items() if hop is not None)
+    paths = {there: mesh.paths[here.identifier, there] for there in mesh.facts if there != here.identifier}
+    behind: dict[str | None, list[str]] = defaultdict(list)
+    for there, path in paths.items():
+        behind[path.relay].append(there)
+    neighbours = [(there, path.hop) for there, path in paths.items() if path.hop is not None]
+    # A route belongs to the first peer that has it, so LAN neighbours come before the relay that is their fallback.
+    neighbours.sort(key=lambda neighbour: paths[neighbour[0]].kind is not PathKind.LAN)
+    return tuple(_peer(mesh, neighbour, hop, behind[neighbour], paths) for neighbour, hop in neighbours)
 
 
-def _peer(mesh: _Mesh, neighbour: str, hop: Hop, far: list[str]) -> PeerPlan:
+def _peer(mesh: _Mesh, neighbour: str, hop: Hop, behind: Sequence[str], paths: Mapping[str, Path]) -> PeerPlan:
     """A neighbour, and behind it all that is reached through it: the relay's far nodes, and whoever joins there."""
-    carried = far if neighbour == mesh.relay else []
-    nodes = [neighbour, *carried]
-    joined = [access.name for access in mesh.request.access if access.through in nodes]
+    carried = [there for there in behind if paths[there].kind is PathKind.RELAYED]
+    spare = [there for there in behind if paths[there].kind is PathKind.LAN]
     return PeerPlan(
         mesh.subnets[neighbour],
         mesh.keys[neighbour].public_key,
-        tuple(route for member in [*nodes, *joined] for route in mesh.routes(member)),
-        _endpoint(mesh, neighbour, hop),
-        f"{hop.reason}; {_carries(len(carried))}" if carried else hop.reason,
+        mesh.routes([neighbour, *carried]),
+        mesh.endpoint(neighbour, hop),
+        "; ".join([hop.reason, *_duties(len(carried), len(spare))]),
+        mesh.routes(spare),
     )
 
 
-def _carries(count: int) -> str:
-    return f"it is the relay to {count} node{'s' if count > 1 else ''} that this one cannot reach directly"
+def _duties(carried: int, spare: int) -> list[str]:
+    duties = []
+    if carried:
+        duties.append(f"it is the relay to {_nodes(carried)} that this one cannot reach directly")
+    if spare:
+        duties.append(f"it is the fallback to {_nodes(spare)} in this one's LAN")
+    return duties
 
 
-def _endpoint(mesh: _Mesh, neighbour: str, hop: Hop) -> Endpoint | None:
-    return None if hop.address is None else (hop.address, mesh.ports[neighbour])
+def _nodes(count: int) -> str:
+    return "1 node" if count == 1 else f"{count} nodes"
 
 
 def _access_peers(mesh: _Mesh, here: NodeFacts) -> tuple[PeerPlan, ...]:
@@ -166,7 +205,7 @@ def _access_peers(mesh: _Mesh, here: NodeFacts) -> tuple[PeerPlan, ...]:
         PeerPlan(
             mesh.subnets[access.name],
             mesh.keys[access.name].public_key,
-            mesh.routes(access.name),
+            mesh.routes([access.name]),
             None,
             f"external access {access.name!r}: it dials in",
         )
@@ -178,7 +217,7 @@ def _access_peers(mesh: _Mesh, here: NodeFacts) -> tuple[PeerPlan, ...]:
 def _access(mesh: _Mesh, access: AccessRequest) -> AccessPlan:
     through = mesh.facts[access.through]
     # A laptop is more often without IPv6 than without IPv4.
-    address = through.ipv4 or through.ipv6
+    address = through.endpoint(Family.IPV4) or through.endpoint(Family.IPV6)
     if address is None:
         raise PlanImpossible(f"Access {access.name!r} goes through {access.through}, a hidden node: name a public one.")
     keys = mesh.keys[access.name]

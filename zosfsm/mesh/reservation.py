@@ -1,5 +1,13 @@
 """The plan as the `data` document of network reservations, the same for all nodes, and a node's own slice of it.
 
+Two peers of a node may name the same route: it belongs to the one that comes first in the list, and the later one is
+its fallback. The plan does so for a node in the same LAN (first) and the relay (later). The rule at run time: while the
+first peer has shaken hands within the last 180 s (as long as WireGuard keeps a session) the route is the first peer's,
+otherwise it is the fallback's. A handshake takes both directions and keepalives renew it, so that both ends of a pair
+see the same and change over together, as they must: what comes from a peer without the route is dropped. The first
+peer stays configured meanwhile, without the route and with its keepalive, so that a LAN that works again is noticed. A
+reader that does not change over leaves the route with the first peer. (Zero-OS v0.2 gives it to the last: the relay.)
+
 Private keys leave only sealed: the sealing comes from the caller, so that no cryptography lives here.
 """
 
@@ -7,10 +15,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from zosfsm.mesh.addresses import RANGE_PREFIX, is_mesh_subnet
 from zosfsm.mesh.errors import ReservationInvalid
@@ -30,6 +39,8 @@ from zosfsm.mesh.plans import Endpoint, MeshPlan, PeerPlan, ResourcePlan
 _MOST_RESOURCES = 255
 _MOST_PEERS = 1000
 _MOST_ROUTES = 1024
+# A route's own peer and its fallback.
+_MOST_CLAIMS = 2
 # A sealed box adds 48 bytes to the 44 of a key in base64.
 _LONGEST_SEALED = 1024
 _SEALED = re.compile(r"(?:[0-9a-fA-F]{2})+")
@@ -37,12 +48,13 @@ _SEALED = re.compile(r"(?:[0-9a-fA-F]{2})+")
 
 @frozen
 class OwnPeer:
-    """A peer as a reservation names it; no endpoint: it dials in."""
+    """A peer as a reservation names it; no endpoint: it dials in. `fallback_ips`: routes that an earlier peer has."""
 
     subnet: IPv4Network
     public_key: str
     allowed_ips: tuple[IPv4Network | IPv6Network, ...]
     endpoint: Endpoint | None
+    fallback_ips: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 @frozen
@@ -106,7 +118,7 @@ def _peer(peer: PeerPlan) -> dict[str, object]:
     return {
         "subnet": str(peer.subnet),
         "wg_public_key": peer.public_key,
-        "allowed_ips": [str(network) for network in peer.allowed_ips],
+        "allowed_ips": [str(network) for network in (*peer.allowed_ips, *peer.fallback_ips)],
         "endpoint": endpoint_text(peer.endpoint),
     }
 
@@ -119,7 +131,6 @@ def _own(entry: Table, name: str, network_range: IPv4Network) -> OwnResource:
         return subnet
 
     peers = tuple(_own_peer(peer, as_subnet) for peer in entry.tables("peers", _MOST_PEERS))
-    _refuse_stolen_routes(entry, peers)
     return OwnResource(
         name,
         network_range,
@@ -128,7 +139,7 @@ def _own(entry: Table, name: str, network_range: IPv4Network) -> OwnResource:
         entry.read("wg_private_key", "the hex text of a sealed box", _as_sealed),
         entry.read("wg_public_key", "a WireGuard key in base64", as_wireguard_key),
         entry.read("wg_listen_port", "a port from 1 to 65535", as_port),
-        peers,
+        _with_fallbacks(entry, peers),
     )
 
 
@@ -141,18 +152,29 @@ def _own_peer(entry: Table, as_subnet: Callable[[object], IPv4Network]) -> OwnPe
     )
 
 
-def _refuse_stolen_routes(entry: Table, peers: tuple[OwnPeer, ...]) -> None:
-    """WireGuard gives a route to the last peer that claims it, silently, and takes two peers of one key for one."""
+def _with_fallbacks(entry: Table, peers: tuple[OwnPeer, ...]) -> tuple[OwnPeer, ...]:
+    """The peers with the routes that an earlier one has told apart.
+
+    More is refused: WireGuard gives a route to the last peer that claims it, silently, and takes two peers of one key
+    for one.
+    """
     keys: set[str] = set()
-    owners: dict[IPv4Network | IPv6Network, str] = {}
+    claims: dict[IPv4Network | IPv6Network, int] = defaultdict(int)
+    parted = []
     for peer in peers:
         if peer.public_key in keys:
             raise ReservationInvalid(entry.source, f"{entry.path}peers", "each key once", "two peers with one key")
         keys.add(peer.public_key)
-        for route in peer.allowed_ips:
-            if owners.setdefault(route, peer.public_key) != peer.public_key:
-                found = f"{route} claimed by two"
-                raise ReservationInvalid(entry.source, f"{entry.path}peers", "each route at one peer only", found)
+        routes = tuple(dict.fromkeys(peer.allowed_ips))
+        own = tuple(route for route in routes if not claims[route])
+        spare = tuple(route for route in routes if claims[route])
+        for route in routes:
+            claims[route] += 1
+            if claims[route] > _MOST_CLAIMS:
+                expected, found = "each route at one peer and one fallback at most", f"{route} claimed by three"
+                raise ReservationInvalid(entry.source, f"{entry.path}peers", expected, found)
+        parted.append(evolve(peer, allowed_ips=own, fallback_ips=spare))
+    return tuple(parted)
 
 
 def _as_range(value: object) -> IPv4Network:

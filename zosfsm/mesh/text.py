@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from zosfsm.mesh.changes import NodeChange
-from zosfsm.mesh.plans import MeshPlan, PeerPlan, ResourcePlan
+from zosfsm.mesh.plans import MeshPlan, PairPlan, PathKind, ResourcePlan
 from zosfsm.mesh.reservation import endpoint_text
+
+_SHORTEST_NAME = 8
 
 
 def plan_text(plan: MeshPlan, changes: Sequence[NodeChange] = ()) -> str:
-    """The nodes as a table, then each node's paths, then the external accesses, then what applying would do."""
-    names = _names(plan)
-    parts = [f"network {plan.name}, range {plan.range}, {len(plan.resources)} node(s)", "", _nodes(plan)]
-    for resource in plan.resources:
-        parts += ["", _paths(resource, names)]
+    """The nodes as a table, then the path of each pair, then the external accesses, then what applying would do."""
+    parts = [f"network {plan.name}, range {plan.range}, {len(plan.resources)} node(s)", *plan.notes, "", _nodes(plan)]
+    if plan.pairs:
+        parts += ["", _pairs(plan)]
     if plan.access:
         parts += ["", _accesses(plan)]
     if changes:
@@ -27,7 +28,9 @@ def plan_document(plan: MeshPlan, changes: Sequence[NodeChange] = ()) -> dict[st
     return {
         "name": plan.name,
         "range": str(plan.range),
+        "notes": list(plan.notes),
         "nodes": [_node_document(resource) for resource in plan.resources],
+        "pairs": [_pair_document(pair) for pair in plan.pairs],
         "access": [
             {
                 "name": access.name,
@@ -49,6 +52,25 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+def path_text(pair: PairPlan, names: Mapping[str, str] | None = None) -> str:
+    """`direct IPv6`, `LAN, else by way of X`, `by way of X`; X is the relay's id, or its name among `names`."""
+    relay = names[pair.relay] if names and pair.relay else pair.relay
+    if pair.kind is PathKind.RELAYED:
+        return f"by way of {relay}"
+    if pair.kind is PathKind.LAN:
+        return f"LAN, else by way of {relay}" if relay else "LAN"
+    return f"direct {pair.family.value}" if pair.family else "direct"
+
+
+def short_names(plan: MeshPlan) -> dict[str, str]:
+    """The beginning of each node's id, as long as it takes to tell them apart."""
+    identifiers = [resource.node_id for resource in plan.resources]
+    length = _SHORTEST_NAME
+    while len({identifier[:length] for identifier in identifiers}) < len(identifiers):
+        length += 1
+    return {identifier: identifier[:length] for identifier in identifiers}
 
 
 def _printable(text: str) -> str:
@@ -82,6 +104,7 @@ def _node_document(resource: ResourcePlan) -> dict[str, object]:
                 "subnet": str(peer.subnet),
                 "public_key": peer.public_key,
                 "allowed_ips": [str(network) for network in peer.allowed_ips],
+                "fallback_ips": [str(network) for network in peer.fallback_ips],
                 "endpoint": endpoint_text(peer.endpoint),
                 "reason": peer.reason,
             }
@@ -90,27 +113,34 @@ def _node_document(resource: ResourcePlan) -> dict[str, object]:
     }
 
 
-def _paths(resource: ResourcePlan, names: dict[str, str]) -> str:
-    if not resource.peers:
-        return f"{resource.node_id} has no peers"
-    rows = [_path(peer, names) for peer in resource.peers]
-    return f"{resource.node_id} talks to\n" + _indented(table(("peer", "routes", "dials", "why"), rows))
+def _pairs(plan: MeshPlan) -> str:
+    names = short_names(plan)
+    rows = [
+        (
+            names[pair.source],
+            names[pair.target],
+            path_text(pair, names),
+            endpoint_text(pair.endpoint) or "-",
+            pair.reason,
+        )
+        for pair in plan.pairs
+    ]
+    return table(("from", "to", "path", "dials", "why"), rows)
 
 
-def _path(peer: PeerPlan, names: dict[str, str]) -> tuple[str, str, str, str]:
-    subnets = [str(network) for network in peer.allowed_ips if network.prefixlen < 32]
-    return names[peer.public_key], " ".join(subnets), endpoint_text(peer.endpoint) or "-", peer.reason
+def _pair_document(pair: PairPlan) -> dict[str, object]:
+    return {
+        "from": pair.source,
+        "to": pair.target,
+        "path": path_text(pair),
+        "kind": pair.kind.value,
+        "family": pair.family.value if pair.family else None,
+        "relay": pair.relay,
+        "endpoint": endpoint_text(pair.endpoint),
+        "reason": pair.reason,
+    }
 
 
 def _accesses(plan: MeshPlan) -> str:
     rows = [(access.name, str(access.subnet), access.through, endpoint_text(access.endpoint)) for access in plan.access]
     return table(("access", "subnet", "through", "dials"), rows)
-
-
-def _names(plan: MeshPlan) -> dict[str, str]:
-    nodes = {resource.public_key: resource.node_id for resource in plan.resources}
-    return nodes | {access.public_key: access.name for access in plan.access}
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())

@@ -43,26 +43,37 @@ class _Line:
 class Executor:
     """`questions` are the effects that only ask: once their machine has moved on, nobody wants the answer.
 
-    `failures` say how an effect that has an answer fails: a handler that raises is a fault of the program, and the
-    machine hears of it at once, as of any other failure. `on_rest` is called when one has nothing under way any more.
+    `on_rest` is called when a machine has nothing under way any more.
     """
 
     def __init__(
         self,
-        handlers: Mapping[type[Effect], Handler],
         questions: Iterable[type[Effect]],
-        failures: Mapping[type[Effect], Failure],
         report: Report,
         on_fault: Callable[[str, BaseException], None],
         on_rest: Callable[[], None],
     ) -> None:
-        self._handlers = handlers
+        self._handlers: dict[type[Effect], Handler] = {}
         self._questions = frozenset(questions)
-        self._failures = failures
+        self._failures: dict[type[Effect], Failure] = {}
+        self._is_complete = asyncio.Event()
         self._report = report
         self._on_fault = on_fault
         self._on_rest = on_rest
         self._lines: dict[str, _Line] = {}
+
+    def add(self, handlers: Mapping[type[Effect], Handler], failures: Mapping[type[Effect], Failure]) -> None:
+        """Effects of these types are carried out by these handlers.
+
+        `failures` say how an effect that has an answer fails: a handler that raises is a fault of the program, and the
+        machine hears of it at once, as of any other failure.
+        """
+        self._handlers.update(handlers)
+        self._failures.update(failures)
+
+    def complete(self) -> None:
+        """There are no other handlers: until now, an effect that has none waits for it."""
+        self._is_complete.set()
 
     def carry_out(self, emission: Emission) -> None:
         """Takes an effect on; its outcome is reported later, never during this call."""
@@ -117,7 +128,8 @@ class Executor:
 
     async def _outcome(self, emission: Emission) -> Event | None:
         try:
-            return await self._handler(emission)(emission)
+            handler = await self._handler(emission)
+            return await handler(emission)
         except Exception as error:
             # An edge lets typed errors through only as events: anything else is a fault of ours.
             log.exception(
@@ -127,8 +139,11 @@ class Executor:
             failure = self._failures.get(type(emission.effect))
             return failure(f"fault in the program: {type(error).__name__}: {error}") if failure else None
 
-    def _handler(self, emission: Emission) -> Handler:
-        handler = self._handlers.get(type(emission.effect))
+    async def _handler(self, emission: Emission) -> Handler:
+        kind = type(emission.effect)
+        if kind not in self._handlers:
+            await self._is_complete.wait()
+        handler = self._handlers.get(kind)
         if handler is None:
             raise LookupError(f"nobody carries out {type(emission.effect).__name__}")
         return handler

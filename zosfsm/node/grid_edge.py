@@ -1,6 +1,6 @@
-"""Carries out what the machines ask of the grid: checks, registration, polls, results. Decides nothing.
+"""Carries out what the machines ask of the grid: registration, polls, results. Decides nothing.
 
-httpx and NDB are slow to import: both are loaded beside the wait for DHCP, not before it.
+httpx and NDB are slow to import: they are loaded by what needs them first, beside the loop.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
@@ -19,7 +21,6 @@ from zosfsm.grid.identity import Identity
 from zosfsm.grid.reservations import ReservationType, Result, ResultState
 from zosfsm.grid.signing import sign_result
 from zosfsm.kernel.errors import KernelError
-from zosfsm.lifecycles.connectivity import CheckInternet
 from zosfsm.lifecycles.delivery import Delivered, DeliverOutcomes, Fate, Outcome
 from zosfsm.lifecycles.polling import PollGrid
 from zosfsm.lifecycles.registration import Identified, MakeIdentity, PublishInventory, RegisterNode
@@ -29,21 +30,32 @@ from zosfsm.node.intake import polled
 from zosfsm.node.inventory import inventory
 from zosfsm.node.kernel_thread import KernelThread
 
+if TYPE_CHECKING:
+    from zosfsm.grid.resolved_names import Resolve
+
 NO_GRID = "no grid is named: set bcdb=URL with runmode=dev on the kernel command line, or grid_url in the configuration"
 
 
 class GridEdge:
-    """The handlers for the effects that concern the grid. `ports` answers the WireGuard ports in use."""
+    """The handlers for the effects that concern the grid.
+
+    `ports` answers the WireGuard ports in use, `resolve` the addresses of the grid's name through the uplink.
+    """
 
     def __init__(
-        self, configuration: Configuration, kernel: KernelThread, ports: Callable[[], tuple[int, ...]], version: str
+        self,
+        configuration: Configuration,
+        kernel: KernelThread,
+        ports: Callable[[], tuple[int, ...]],
+        version: str,
+        resolve: Resolve,
     ) -> None:
         self._configuration = configuration
         self._kernel = kernel
         self._ports = ports
         self._version = version
         self._identity: Identity | None = None
-        self._client = GridClient(configuration.grid_url) if configuration.grid_url else None
+        self._client = GridClient(configuration.grid_url, resolve=resolve) if configuration.grid_url else None
         self._reading = asyncio.Lock()
         self.published: tuple[Interface, ...] = ()
 
@@ -51,7 +63,6 @@ class GridEdge:
     def handlers(self) -> Mapping[type[Effect], Handler]:
         """Which effect is carried out by what."""
         return {
-            CheckInternet: self._check_internet,
             MakeIdentity: self._make_identity,
             RegisterNode: self._register,
             PublishInventory: self._publish,
@@ -64,7 +75,6 @@ class GridEdge:
         """How each effect fails."""
         unreachable = failing("unreachable")
         return {
-            CheckInternet: failing("internet_silent"),
             MakeIdentity: failing("identity_failed"),
             RegisterNode: unreachable,
             PublishInventory: unreachable,
@@ -86,15 +96,6 @@ class GridEdge:
         if self._client is not None:
             await self._client.aclose()
 
-    async def _check_internet(self, _emission: Emission) -> Event:
-        if self._client is None:
-            return Event("internet_silent", reason=NO_GRID)
-        try:
-            await self._client.reachable()
-        except GridError as error:
-            return Event("internet_silent", reason=str(error))
-        return Event("internet_answers", reason=f"{self._configuration.grid_url} answers")
-
     async def _make_identity(self, _emission: Emission) -> Event:
         try:
             identity = await self.identity()
@@ -104,6 +105,8 @@ class GridEdge:
 
     async def _register(self, _emission: Emission) -> Event:
         where = self._configuration.location
+        # Loading httpx takes longer than the loop may stand still; before, it would take time from the way to online.
+        await asyncio.to_thread(import_module, "httpx")
         try:
             node = Node(
                 node_id=(await self.identity()).identifier,
@@ -184,8 +187,3 @@ def _is_final(error: GridError) -> bool:
 
 def _failure(error: GridError) -> Event:
     return Event("refused" if isinstance(error, GridRefused) else "unreachable", reason=str(error))
-
-
-def preload() -> None:
-    """Loads what the first conversation with the grid needs; called in a thread while DHCP is being waited for."""
-    import httpx  # noqa: F401

@@ -6,14 +6,13 @@ from zosfsm.grid.documents import Interface
 from zosfsm.kernel.census import census
 from zosfsm.kernel.links import Links
 from zosfsm.lifecycles.connectivity import BRIDGE
-from zosfsm.node.uplink_edge import is_nic
+from zosfsm.node.nics import nics
 
 
 def inventory() -> tuple[Interface, ...]:
     """The machine's NICs and the bridge zos, with their addresses and gateways. Raises KernelError."""
-    with Links(None) as links:
-        bridge = links.find(BRIDGE)
-        published = {link.name for link in links.all() if is_nic(link, bridge.index if bridge else None)} | {BRIDGE}
+    with Links() as links:
+        published = {nic.name for nic in nics(links.all())} | {BRIDGE}
     return tuple(
         Interface(name=found.name, addrs=found.addresses, gateway=found.gateways)
         for found in census()

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from enum import Enum
 from functools import partial
 from typing import Any
 
 from zosfsm.fsm.lifecycle import Event
+from zosfsm.kernel import ipv6_settings
 from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.links import Links
 from zosfsm.kernel.monitor import LinkChange, LinkMonitor
-from zosfsm.lifecycles.connectivity import BRIDGE
-from zosfsm.lifecycles.interface import LinkSeen
+from zosfsm.lifecycles.connectivity_data import NicsListed
+from zosfsm.lifecycles.interface_data import LinkSeen
 from zosfsm.node.executor import Report
 from zosfsm.node.kernel_thread import KernelThread
-from zosfsm.node.uplink_edge import OUR_NAMES, OUR_PREFIXES, is_nic, switch_on
+from zosfsm.node.nics import LeftAlone, found_nic, is_ours, switch_on
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -24,8 +26,19 @@ LONGEST_PAUSE_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
 
+class Found(Enum):
+    """What a look at a new link says."""
+
+    NO_NIC = "no NIC"
+    NIC = "a NIC"
+    SWITCHED_ON = "a NIC that was off"
+
+
 class KernelNews:
-    """Turns link changes into the interfaces' events. `in_background` runs a coroutine beside the loop."""
+    """Turns link changes into the interfaces' events. `in_background` runs a coroutine beside the loop.
+
+    A NIC that is plugged in is switched on, and connectivity hears that it was off, so that it can be given back so.
+    """
 
     def __init__(
         self,
@@ -33,6 +46,7 @@ class KernelNews:
         report: Report,
         in_background: Callable[[Coroutine[Any, Any, None]], None],
         on_change: Callable[[], None],
+        is_left_alone: LeftAlone,
     ) -> None:
         self._kernel = kernel
         self._report = report
@@ -41,16 +55,14 @@ class KernelNews:
         self._monitor: LinkMonitor | None = None
         self._heard: dict[str, LinkChange] = {}
         self._nics: set[str] = set()
-        self._look: Callable[[str], bool] = _is_nic
+        self._is_left_alone = is_left_alone
 
     async def listen(self) -> None:
-        """Listens from now on, and returns once it does. NICs that are there already are connectivity's to list."""
+        """Listens from now on, and returns once it does. The NICs that connectivity lists should be on by then."""
         pause = FIRST_PAUSE_SECONDS
         while not await self._is_listening():
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-        # From here on a link that nobody knows was plugged in, and nobody else switches it on.
-        self._look = _is_switched_on_nic
 
     def stop(self) -> None:
         """Listens no more."""
@@ -73,7 +85,7 @@ class KernelNews:
 
     def _changed(self, change: LinkChange) -> None:
         name = change.name
-        if name == "lo" or name in OUR_NAMES or name.startswith(OUR_PREFIXES):
+        if is_ours(name):
             return
         self._on_change()
         if not change.present:
@@ -85,17 +97,20 @@ class KernelNews:
         if name in self._nics:
             self._report(f"interface:{name}", _seen(change))
         else:
-            self._in_background(self._met(change.index, name, self._look))
+            self._in_background(self._met(change.index, name))
 
-    async def _met(self, index: int, name: str, look: Callable[[str], bool]) -> None:
+    async def _met(self, index: int, name: str) -> None:
         try:
-            is_one = await self._kernel.run(partial(look, name))
+            found = await self._kernel.run(partial(_looked_at, name, self._is_left_alone))
         except KernelError as error:
             log.warning("a new link could not be looked at", extra={"link": name, "reason": str(error)})
             return
+        if found is Found.SWITCHED_ON:
+            listed = NicsListed((), switched_on=(name,))
+            self._report("connectivity", Event("nic_switched_on", listed, reason=f"{name} was plugged in"))
         # It may have changed, gone, or given its name to another while it was being looked at.
         latest = self._heard.get(name)
-        if is_one and latest is not None and latest.index == index:
+        if found is not Found.NO_NIC and latest is not None and latest.index == index:
             self._nics.add(name)
             self._report(f"interface:{name}", _seen(latest))
 
@@ -105,16 +120,13 @@ def _seen(change: LinkChange) -> Event:
     return Event("seen", LinkSeen(change.mac, change.carrier), reason=reason)
 
 
-def _is_nic(name: str) -> bool:
-    with Links(None) as links:
-        link, bridge = links.find(name), links.find(BRIDGE)
-    return link is not None and is_nic(link, bridge.index if bridge else None)
-
-
-def _is_switched_on_nic(name: str) -> bool:
-    """Is it a NIC? Then it is on after this, unless it refuses."""
-    if not _is_nic(name):
-        return False
-    with Links(None) as links:
-        switch_on(links, name)
-    return True
+def _looked_at(name: str, is_left_alone: LeftAlone) -> Found:
+    """Is it a NIC? Then it is on after this, unless it refuses or is nobody's to touch."""
+    with Links() as links:
+        nic = found_nic(links, name)
+        if nic is None:
+            return Found.NO_NIC
+        if nic.up or is_left_alone(name, nic.mac):
+            return Found.NIC
+        ipv6_settings.end(name)
+        return Found.SWITCHED_ON if switch_on(links, name) else Found.NIC

@@ -1,4 +1,6 @@
-"""Carries out what the leases ask: DHCP packets, address checks, addresses on links. Decides nothing."""
+"""Carries out what the leases ask: DHCP packets, address checks, addresses on links. Decides nothing but one thing: a
+lease that another one has taken the place of on a link has nothing there any more.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,12 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import IPv4Address
-from pathlib import Path
 
 from attrs import evolve
 
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
+from zosfsm.kernel.address_watch import AddressWatch
 from zosfsm.kernel.dhcp_packet import DhcpMessage, MessageKind
 from zosfsm.kernel.dhcp_socket import DhcpSocket
 from zosfsm.kernel.errors import KernelError
@@ -32,31 +34,35 @@ from zosfsm.lifecycles.lease_effects import (
     StoreLease,
     Withdraw,
 )
-from zosfsm.lifecycles.lease_terms import Lease, Reply, Route
+from zosfsm.lifecycles.lease_terms import Reply, Route
 from zosfsm.node import lease_installation
 from zosfsm.node.executor import Failure, Handler, Report
 from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.resolver_file import ResolverFile
 
 TRIGGERS = {MessageKind.OFFER: "offer", MessageKind.ACK: "ack", MessageKind.NAK: "nak"}
 NOWHERE = IPv4Address(0)
+RESOLVER_SOURCE = "ipv4"
 
 log = logging.getLogger(__name__)
 
 
 class LeaseEdge:
-    """The handlers for the effects of states/lease.toml: one DHCP socket a client.
+    """The handlers for the effects of states/lease.toml: one DHCP socket a client, one watch an address in use.
 
-    `resolver_file` is written with the name servers of the uplink's lease, in the form of resolv.conf(5).
+    `resolver_file` is told the name servers of the uplink's lease.
     """
 
     def __init__(
-        self, kernel: KernelThread, report: Report, resolver_file: Path, on_address_change: Callable[[], None]
+        self, kernel: KernelThread, report: Report, resolver_file: ResolverFile, on_address_change: Callable[[], None]
     ) -> None:
         self._kernel = kernel
         self._report = report
         self._resolver_file = resolver_file
         self._on_address_change = on_address_change
         self._sockets: dict[str, DhcpSocket] = {}
+        self._watches: dict[str, AddressWatch] = {}
+        self._holders: dict[tuple[str, str | None], str] = {}  # whose lease a link has
 
     @property
     def handlers(self) -> Mapping[type[Effect], Handler]:
@@ -85,14 +91,10 @@ class LeaseEdge:
         """Closes every socket; leases and addresses stay as they are."""
         for client in self._sockets.values():
             client.close()
+        for watch in self._watches.values():
+            watch.close()
         self._sockets.clear()
-
-    def forget_name_servers(self) -> None:
-        """There is no uplink: nobody is to be asked for names."""
-        try:
-            self._resolver_file.unlink(missing_ok=True)
-        except OSError as error:
-            log.warning("the name servers cannot be removed", extra={"reason": str(error)})
+        self._watches.clear()
 
     async def _open(self, emission: Emission) -> Event | None:
         effect, machine = emission.effect, emission.machine
@@ -155,35 +157,53 @@ class LeaseEdge:
         return None
 
     async def _install(self, emission: Emission) -> Event | None:
-        effect = emission.effect
+        effect, machine = emission.effect, emission.machine
         assert isinstance(effect, Install)
+        self._holders[effect.link, effect.namespace] = machine
         try:
-            await self._kernel.run(partial(self._installed, effect.link, effect.namespace, effect.lease))
+            await self._kernel.run(partial(lease_installation.install, effect.link, effect.namespace, effect.lease))
+            self._watch(machine, effect)
         except KernelError as error:
             return _failed(error)
+        if _is_uplink(effect.link, effect.namespace):
+            self._resolver_file.set(RESOLVER_SOURCE, effect.lease.name_servers, effect.lease.domain)
         self._on_address_change()
         return None
 
     async def _withdraw(self, emission: Emission) -> Event | None:
-        effect = emission.effect
+        effect, machine = emission.effect, emission.machine
         assert isinstance(effect, Withdraw)
+        self._unwatch(machine)
+        # After a fail-over the new NIC's lease has replaced this one, perhaps with the very same address.
+        if self._holders.get((effect.link, effect.namespace), machine) != machine:
+            return None
+        self._holders.pop((effect.link, effect.namespace), None)
         try:
             await self._kernel.run(partial(lease_installation.withdraw, effect.link, effect.namespace, effect.lease))
         except KernelError as error:
             return _failed(error)
         if _is_uplink(effect.link, effect.namespace):
-            self.forget_name_servers()
+            self._resolver_file.clear(RESOLVER_SOURCE)
         self._on_address_change()
         return None
+
+    def _watch(self, machine: str, effect: Install) -> None:
+        self._unwatch(machine)
+        address = effect.lease.address.ip
+
+        def taken(mac: str) -> None:
+            self._report(machine, Event("address_taken", Conflict(mac), reason=f"{mac} uses {address} too"))
+
+        self._watches[machine] = AddressWatch.open(effect.link, address, taken, effect.namespace)
+
+    def _unwatch(self, machine: str) -> None:
+        watch = self._watches.pop(machine, None)
+        if watch is not None:
+            watch.close()
 
     async def _keep(self, _emission: Emission) -> None:
         # The owners, which are stored with the journal, keep the lease: there is no second place for it.
         return None
-
-    def _installed(self, link: str, namespace: str | None, lease: Lease) -> None:
-        lease_installation.install(link, namespace, lease)
-        if _is_uplink(link, namespace):
-            _write_resolver_file(self._resolver_file, lease)
 
     def _heard(self, machine: str, message: DhcpMessage) -> None:
         trigger = TRIGGERS.get(message.kind)
@@ -256,16 +276,3 @@ def _message(effect: Effect) -> tuple[DhcpMessage, IPv4Address | None]:
         return evolve(farewell, requested_address=effect.address), None
     # The address may not be on any link: the release goes out as a broadcast frame, which every server hears.
     return evolve(farewell, client_address=effect.address), None
-
-
-def _write_resolver_file(path: Path, lease: Lease) -> None:
-    lines = [f"nameserver {server}" for server in lease.name_servers]
-    if lease.domain:
-        lines.append(f"search {lease.domain}")
-    draft = path.with_name(f".{path.name}.new")
-    try:
-        draft.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
-        draft.replace(path)
-    except OSError as error:
-        # The address is what counts: whoever looks for names goes on with the servers of before.
-        log.warning("the name servers cannot be written", extra={"path": str(path), "reason": str(error)})

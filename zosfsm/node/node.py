@@ -12,49 +12,52 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zosfsm.fsm.engine import Emission, Engine, StepFailed
 from zosfsm.fsm.lifecycle import Event, LifecycleError
 from zosfsm.fsm.machine import Delivery, Instance
-from zosfsm.kernel import network_resource
 from zosfsm.kernel.errors import KernelError
 from zosfsm.lifecycles.catalogue import catalogue
-from zosfsm.lifecycles.connectivity import CheckInternet
 from zosfsm.lifecycles.delivery import DeliverOutcomes
-from zosfsm.lifecycles.interface import ProveGateway
 from zosfsm.lifecycles.lease_effects import ProbeAddress
+from zosfsm.lifecycles.path_data import AskEndpoints, ProveGateway, ResolveNames
 from zosfsm.lifecycles.polling import PollGrid
 from zosfsm.lifecycles.registration import PublishInventory, RegisterNode
 from zosfsm.lifecycles.resource import Place, ResourceData
 from zosfsm.node.clock import SteadyClock
 from zosfsm.node.configuration import Configuration
 from zosfsm.node.executor import Executor
-from zosfsm.node.grid_edge import GridEdge, preload
-from zosfsm.node.inventory import inventory
 from zosfsm.node.kernel_news import KernelNews
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_thread import Answer, KernelThread
+from zosfsm.node.late_loading import load_service
 from zosfsm.node.lease_edge import LeaseEdge
-from zosfsm.node.network_edge import NetworkEdge, left_behind
 from zosfsm.node.persistence import Persistence
+from zosfsm.node.resolver_file import ResolverFile
+from zosfsm.node.router_edge import RouterEdge
 from zosfsm.node.status import StatusFile
 from zosfsm.node.status_document import SINGLETONS, Fault
 from zosfsm.node.store import Store
+from zosfsm.node.trial_edge import TrialEdge
 from zosfsm.node.uplink_edge import UplinkEdge
 
+if TYPE_CHECKING:
+    from zosfsm.node.service import Service
+
 QUESTIONS = (
-    CheckInternet,
+    AskEndpoints,
     DeliverOutcomes,
     PollGrid,
     ProbeAddress,
     ProveGateway,
     PublishInventory,
     RegisterNode,
+    ResolveNames,
 )
 UPLINK_MOVES = frozenset({"adopting", "attaching", "detaching", "listing", "waiting"})
 """In these states of connectivity an earlier uplink's connections lead nowhere."""
-CENSUS_PAUSE_SECONDS = 1.0
+LOADING_PAUSE_SECONDS = 1.0
+ORPHANS_PAUSE_SECONDS = 1.0
 TEARDOWN_SECONDS = 90.0
 GRACE_SECONDS = 0.4
 
@@ -62,9 +65,12 @@ log = logging.getLogger(__name__)
 
 
 class Node:
-    """Made, then `run` once. `stop` and `tear_down` may be asked for at any time, from the loop's thread."""
+    """Made, then `run` once. `stop` and `tear_down` may be asked for at any time, from the loop's thread.
 
-    def __init__(self, configuration: Configuration, store: Store) -> None:
+    `switched_on` are NICs that were off and have been switched on for the node already.
+    """
+
+    def __init__(self, configuration: Configuration, store: Store, switched_on: tuple[str, ...] = ()) -> None:
         self._configuration = configuration
         self._store = store
         self._clock = SteadyClock()
@@ -74,28 +80,22 @@ class Node:
         self._durable = frozenset(definition.name for definition, _ in self._machines if definition.durable)
         self._persistence = Persistence(store, self._durable, self._unwritable)
         self._moved: dict[str, int] = {}
-        self._grid = GridEdge(configuration, self._kernel, self._ports, _version())
-        self._leases = LeaseEdge(
-            self._kernel, self._report, configuration.run_directory / "resolv.conf", self._census_later
-        )
-        self._news = KernelNews(self._kernel, self._report, self._in_background, self._census_later)
-        network = NetworkEdge(self._kernel, self._grid.identity, self._holders, self._is_waiting)
-        uplink = UplinkEdge(self._kernel, self._news.carrier)
-        edges = (self._grid, self._leases, network, uplink)
-        self._executor = Executor(
-            {effect: handler for edge in edges for effect, handler in edge.handlers.items()},
-            QUESTIONS,
-            {effect: failure for edge in edges for effect, failure in edge.failures.items()},
-            self._report,
-            self._on_fault,
-            self._rested,
-        )
+        self._resolver_file = ResolverFile(configuration.run_directory / "resolv.conf")
+        self._leases = LeaseEdge(self._kernel, self._report, self._resolver_file, self._look_later)
+        self._routers = RouterEdge(self._kernel, self._report, self._resolver_file, self._look_later)
+        is_left_alone = configuration.policy.excludes
+        self._news = KernelNews(self._kernel, self._report, self._in_background, self._look_later, is_left_alone)
+        self._uplink = UplinkEdge(self._kernel, self._news.carrier, is_left_alone, switched_on)
+        self._executor = Executor(QUESTIONS, self._report, self._on_fault, self._rested)
+        for edge in (self._leases, self._routers, TrialEdge(self._kernel), self._uplink):
+            self._executor.add(edge.handlers, edge.failures)
         self._status = StatusFile(configuration, self._clock.now())
-        self._census: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
         self._unwritten: Fault | None = None
-        self._is_preloaded = False
+        self._may_load = asyncio.Event()
+        self._loading: asyncio.Task[Service] | None = None
+        self._service: Service | None = None
         self._engine: Engine | None = None
 
     @property
@@ -112,13 +112,15 @@ class Node:
         self._begin()
         try:
             for name in SINGLETONS:
-                self._report(name, Event("start", reason="the node was started"))
+                policy = self._configuration.policy if name == "connectivity" else None
+                self._report(name, Event("start", policy, reason="the node was started"))
             for name in self._resources():
                 self._report(name, Event("start", reason="the node was started again"))
-            self._in_background(self._news.listen())
-            self._in_background(self._remove_orphans())
+            self._in_background(self._hear_news())
+            self._in_background(self._remove_orphans_later())
             await self._loop(self._stopping.is_set)
             if then_tear_down:
+                await self._remove_orphans()
                 await self._torn_down()
         finally:
             await self._end()
@@ -150,7 +152,7 @@ class Node:
             if not await self._loop(partial(self._are_gone, names, deadline)):
                 break
         alarm.cancel()
-        self._leases.forget_name_servers()
+        self._resolver_file.remove()
         left = await self._left()
         if left:
             log.error("the teardown is not complete", extra={"left": ", ".join(left)})
@@ -160,16 +162,20 @@ class Node:
         """Machines that came to no end, and what the kernel has of those that ended without success."""
         machines = tuple(name for name in self.engine.instances if name.partition(":")[0] in self._durable)
         try:
-            return (*machines, *await self._kernel.run(left_behind))
+            return (*machines, *await (await self._served()).left_behind())
         except KernelError as error:
             return (*machines, f"what cannot be looked at: {error}")
 
     def _layers(self) -> Iterator[list[str]]:
-        """In the order in which things stand on each other: new work, networks, their way out, leases, the uplink."""
+        """In the order in which things stand on each other: new work, networks, their way out, NICs, the uplink.
+
+        An interface ends its paths, and these their leases: only what was left over by a fault hears it here.
+        """
         yield ["registration", "polling"]
         yield self._resources()
         yield ["dmz"]
-        yield [name for name in self.engine.instances if name.startswith("interface:")]
+        for kind in ("interface", "path", "lease"):
+            yield [name for name in self.engine.instances if name.startswith(f"{kind}:")]
         # All of them: what connectivity said in the meantime may have brought some back to life.
         yield list(SINGLETONS)
 
@@ -178,8 +184,8 @@ class Node:
             return True
         if not self._inbox.empty() or any(name in self.engine.instances for name in names):
             return False
-        # What a lease has to give back is sent and taken off before what it stands on goes.
-        return not any(name in names or name.startswith("lease:") for name in self._executor.busy)
+        # What a path or a lease has to give back is sent and taken off before what it stands on goes.
+        return not any(name in names or name.startswith(("lease:", "path:")) for name in self._executor.busy)
 
     def _begin(self) -> None:
         for complaint in self._configuration.complaints:
@@ -192,11 +198,12 @@ class Node:
                 # Written by another version: the machine begins anew, and the kernel's orphans are swept up.
                 log.warning("a stored machine is not usable", extra={"reason": str(error)})
                 self._status.add_fault(Fault("stored-machine-unusable", snapshot.machine, str(error)))
+        self._loading = self._task(self._load_service())
 
     async def _end(self) -> None:
         """Within two seconds, whatever the kernel or a server makes us wait for."""
-        if self._census is not None:
-            self._census.cancel()
+        if self._service is not None:
+            self._service.stop()
         self._news.stop()
         for task in self._tasks:
             task.cancel()
@@ -204,9 +211,10 @@ class Node:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=GRACE_SECONDS)
         self._leases.close()
+        self._routers.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_SECONDS):
-                await self._grid.close()
+                await self._hang_up()
         self._persistence.commit(self.engine)
         if not self._kernel.close(GRACE_SECONDS):
             log.warning("a step in the kernel did not come to its end; the next start looks at what it left")
@@ -221,20 +229,43 @@ class Node:
                 return False
             self._status.write(self.engine, self._clock.now(), running=True)
             if self._has_left_uplink():
-                self._in_background(self._grid.close())
+                self._in_background(self._hang_up())
             for machine, visit in self._moved.items():
                 self._executor.moved_on(machine, visit)
             self._moved.clear()
             for emission in emissions:
                 self._executor.carry_out(emission)
-                self._preload_beside(emission)
+                if isinstance(emission.effect, ProbeAddress | ProveGateway):
+                    # While somebody's answer is awaited there is nothing else to do; earlier it would hold DHCP up.
+                    self._may_load.set()
         return True
 
-    def _preload_beside(self, emission: Emission) -> None:
-        # While an address is being probed there is nothing else to do; earlier, loading would hold DHCP up.
-        if isinstance(emission.effect, ProbeAddress) and not self._is_preloaded:
-            self._is_preloaded = True
-            self._in_background(asyncio.to_thread(preload))
+    async def _load_service(self) -> Service:
+        """Effects for it wait in the executor meanwhile."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOADING_PAUSE_SECONDS):
+                await self._may_load.wait()
+        module = await asyncio.to_thread(load_service, self._configuration)
+        self._service = module.Service(
+            self._configuration, self._kernel, self._report, self._in_background, self._holders, self._is_waiting
+        )
+        self._service.offer(self._executor)
+        return self._service
+
+    async def _served(self) -> Service:
+        """The service, as soon as it is loaded."""
+        assert self._loading is not None
+        self._may_load.set()
+        return await asyncio.shield(self._loading)
+
+    async def _hang_up(self) -> None:
+        if self._service is not None:
+            await self._service.hang_up()
+
+    def _look_later(self) -> None:
+        # Before there is a service the grid was told nothing that could be different now.
+        if self._service is not None:
+            self._service.look_later()
 
     def _has_left_uplink(self) -> bool:
         connectivity = self.engine.instances.get("connectivity")
@@ -297,7 +328,9 @@ class Node:
         self._status.count_transition()
         if delivery.taken.target is not None:
             self._moved[instance.name] = instance.visit
-        log.info(
+        # What changes no state, as a client's repeated question, is in the journal, and would drown the log.
+        log.log(
+            logging.DEBUG if delivery.taken.target is None else logging.INFO,
             "transition",
             extra={
                 "machine": instance.name,
@@ -318,9 +351,6 @@ class Node:
         instance = self.engine.instances.get(emission.machine)
         return instance is not None and instance.visit == emission.visit
 
-    def _ports(self) -> tuple[int, ...]:
-        return tuple(sorted(place.listen_port for place in self._holders().values()))
-
     def _holders(self) -> Mapping[str, Place]:
         """Who has which port and DMZ address; also while it is being torn down."""
         holders: dict[str, Place] = {}
@@ -335,19 +365,33 @@ class Node:
         return [name for name in self.engine.instances if name.startswith("resource:")]
 
     def _in_background(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._task(work)
+
+    def _task(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._background_ended)
+        return task
 
     def _background_ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_fault("", error)
 
+    async def _hear_news(self) -> None:
+        # A link that nobody knows was plugged in then, and the way out does not wait for what is known anyway.
+        await self._uplink.listed.wait()
+        await self._news.listen()
+
+    async def _remove_orphans_later(self) -> None:
+        # The way out comes first, and they have waited for long.
+        await asyncio.sleep(ORPHANS_PAUSE_SECONDS)
+        await self._remove_orphans()
+
     async def _remove_orphans(self) -> None:
         """What the kernel has of ours and no machine wants goes: the rest of a life that the store does not know."""
         try:
-            found = await self._kernel.run(network_resource.present)
+            found = await (await self._served()).networks()
         except KernelError as error:
             log.warning("the kernel's census failed", extra={"reason": str(error)})
             return
@@ -356,26 +400,3 @@ class Node:
         for identifier in found:
             if identifier not in wanted:
                 self._report(f"resource:{identifier}", Event("teardown", reason="nobody wants it"))
-
-    def _census_later(self) -> None:
-        """NICs or addresses have changed: whether the grid must hear of it is seen once they have settled."""
-        if self._census is None and not self._stopping.is_set():
-            loop = asyncio.get_running_loop()
-            self._census = loop.call_later(CENSUS_PAUSE_SECONDS, lambda: self._in_background(self._compare_census()))
-
-    async def _compare_census(self) -> None:
-        self._census = None
-        try:
-            found = await self._kernel.run(inventory)
-        except KernelError as error:
-            log.warning("the census of the NICs failed", extra={"reason": str(error)})
-            return
-        if self._grid.published and found != self._grid.published:
-            self._report("registration", Event("inventory_changed", reason="NICs or addresses have changed"))
-
-
-def _version() -> str:
-    try:
-        return version("zosfsm")
-    except PackageNotFoundError:
-        return "unknown"

@@ -18,13 +18,14 @@ Labels = tuple[tuple[str, str], ...]
 class Figures:
     """What is exposed; None where it is not known (yet).
 
-    `states` and `lease_expiries` are by machine, `resources` by state, `warnings` by code.
+    `states` and `lease_expiries` are by machine, `proven` by NIC and family, `resources` by state, `warnings` by code.
     """
 
     states: Mapping[str, str]
     online: bool
     boot_seconds: float | None
     transitions: int | None
+    proven: Mapping[tuple[str, str], bool] = field(factory=dict)
     resources: Mapping[str, int] = field(factory=dict)
     lease_expiries: Mapping[str, datetime] = field(factory=dict)
     warnings: Mapping[str, int] = field(factory=dict)
@@ -40,6 +41,15 @@ def exposition(figures: Figures) -> str:
         (((("machine", name), ("state", state)), 1) for name, state in figures.states.items()),
     )
     lines += _metric("zosfsm_online", "gauge", "1 while the grid answers.", [((), int(figures.online))])
+    lines += _metric(
+        "zosfsm_path_proven",
+        "gauge",
+        "1 while the grid answers through this NIC with this family of addresses.",
+        (
+            ((("interface", nic), ("family", family)), int(is_proven))
+            for (nic, family), is_proven in figures.proven.items()
+        ),
+    )
     if figures.boot_seconds is not None:
         lines += _metric(
             "zosfsm_boot_seconds",

@@ -15,10 +15,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from zosfsm.fsm.engine import Engine
 from zosfsm.fsm.machine import Instance
+from zosfsm.lifecycles.path_data import PathStanding
+from zosfsm.lifecycles.uplink_policy import Family
 from zosfsm.node.configuration import Configuration
 from zosfsm.node.prometheus import Figures, exposition
 from zosfsm.node.status_document import (
@@ -27,6 +29,7 @@ from zosfsm.node.status_document import (
     Fault,
     configuration_warnings,
     ended_entry,
+    family_entry,
     fault_warning,
     interface_entry,
     lease_expiry,
@@ -38,7 +41,8 @@ from zosfsm.node.status_document import (
     unborn_entry,
     uplink_entry,
 )
-from zosfsm.node.status_entries import SCHEMA_VERSION, MachineEntry, WarningEntry, moment, to_json
+from zosfsm.node.status_entries import SCHEMA_VERSION, FamilyEntry, MachineEntry, WarningEntry, moment, to_json
+from zosfsm.node.warning_codes import is_told_by_another
 
 __all__ = ["METRICS_NAME", "STATUS_NAME", "Fault", "StatusFile", "process_age_seconds"]
 
@@ -63,7 +67,7 @@ class _Part:
     deadlines: Mapping[str, datetime]
     data: Any
     machine: str
-    interface: str
+    family: FamilyEntry | None
     resource: str
     warning: WarningEntry | None
     expiry: datetime | None
@@ -79,6 +83,14 @@ class _Part:
             and self.attempt == instance.attempt
             and self.deadlines == instance.deadlines
         )
+
+
+@frozen(eq=False)
+class _NicText:
+    """One NIC as text, and the parts of which it was composed: its own, and those of its two paths."""
+
+    parts: tuple[_Part | None, ...]
+    text: str
 
 
 @define(eq=False)
@@ -99,6 +111,7 @@ class StatusFile:
         self._age = process_age_seconds()
         self._faults: dict[Fault, WarningEntry] = {}
         self._parts: dict[str, _Part] = {}
+        self._nics: dict[str, _NicText] = {}
         self._singletons = {name: _Singleton() for name in SINGLETONS}
         self._known_beforehand = tuple(configuration_warnings(configuration))
         self._boot_seconds: float | None = None
@@ -139,11 +152,20 @@ class StatusFile:
         for name, instance in engine.instances.items():
             part = self._parts.get(name)
             if part is None or not part.holds(instance):
-                self._parts[name] = _part(instance, engine)
+                self._parts[name] = _part(instance, engine, part)
         if len(self._parts) > len(engine.instances):
             self._parts = {name: part for name, part in self._parts.items() if name in engine.instances}
+        self._nics = {name: self._nic(name) for name in sorted(self._parts) if name.startswith("interface:")}
         for name, singleton in self._singletons.items():
             self._refresh_singleton(name, singleton, engine, now)
+
+    def _nic(self, name: str) -> _NicText:
+        key, known = name.partition(":")[2], self._nics.get(name)
+        part, ipv4, ipv6 = self._parts[name], *(self._parts.get(f"path:{key}/{family.value}") for family in Family)
+        if known is not None and known.parts == (part, ipv4, ipv6):
+            return known
+        families = (ipv4.family if ipv4 else None, ipv6.family if ipv6 else None)
+        return _NicText((part, ipv4, ipv6), to_json(interface_entry(part.instance, *families)))
 
     def _refresh_singleton(self, name: str, singleton: _Singleton, engine: Engine, now: datetime) -> None:
         if name in engine.instances:
@@ -181,7 +203,7 @@ class StatusFile:
         return ",\n".join(
             (
                 f'  "machines": {_block("{}", machines)}',
-                f'  "interfaces": {_block("[]", [part.interface for part in parts if part.interface])}',
+                f'  "interfaces": {_block("[]", [nic.text for nic in self._nics.values()])}',
                 f'  "uplink": {to_json(uplink_entry(engine.instances))}',
                 f'  "resources": {_block("[]", [part.resource for part in parts if part.resource])}',
                 f'  "warnings": {_block("[]", [to_json(warning) for warning in warnings])}',
@@ -193,8 +215,10 @@ class StatusFile:
             yield stopped_warning(now)
         yield from self._known_beforehand
         yield from self._faults.values()
-        for name in sorted(self._parts):
-            if (warning := self._parts[name].warning) is not None and name in engine.instances:
+        told = {name: warning for name in sorted(self._parts) if (warning := self._parts[name].warning) is not None}
+        codes = {name: warning.code for name, warning in told.items()}
+        for name, warning in told.items():
+            if not is_told_by_another(engine.instances[name], codes, engine.instances):
                 yield warning
 
     def _figures(self, engine: Engine, online: bool, warnings: list[WarningEntry]) -> Figures:
@@ -207,6 +231,11 @@ class StatusFile:
             boot_seconds=self._boot_seconds,
             transitions=self._transitions or None,
             resources={state: resources[state] for state in engine.runner("resource").definition.states},
+            proven={
+                _nic_and_family(name): part.family is not None and part.family.standing == PathStanding.PROVEN.value
+                for name, part in sorted(self._parts.items())
+                if name.startswith("path:")
+            },
             lease_expiries={name: part.expiry for name, part in sorted(self._parts.items()) if part.expiry},
             warnings=Counter(warning.code for warning in warnings),
         )
@@ -234,8 +263,10 @@ def process_age_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _part(instance: Instance, engine: Engine) -> _Part:
-    interface, resource = interface_entry(instance), resource_entry(instance)
+def _part(instance: Instance, engine: Engine, before: _Part | None) -> _Part:
+    definition = engine.runner(instance.name).definition
+    resource = resource_entry(instance)
+    family = family_entry(instance)
     return _Part(
         instance=instance,
         visit=instance.visit,
@@ -244,12 +275,26 @@ def _part(instance: Instance, engine: Engine) -> _Part:
         attempt=instance.attempt,
         deadlines=dict(instance.deadlines),
         data=instance.data,
-        machine=_keyed(instance.name, machine_entry(instance, engine.runner(instance.name).definition)),
-        interface=to_json(interface) if interface else "",
+        machine=_keyed(instance.name, machine_entry(instance, definition)),
+        family=family,
         resource=to_json(resource) if resource else "",
-        warning=machine_warning(instance),
+        warning=_lasting(machine_warning(instance), family, before),
         expiry=lease_expiry(instance),
     )
+
+
+def _lasting(warning: WarningEntry | None, family: FamilyEntry | None, before: _Part | None) -> WarningEntry | None:
+    """A path that has failed is warned of while it is tried again too, since it failed first."""
+    if before is None or before.warning is None or family is None or not family.fault:
+        return warning
+    if warning is None:
+        return before.warning
+    return evolve(warning, since=before.warning.since) if warning.code == before.warning.code else warning
+
+
+def _nic_and_family(path: str) -> tuple[str, str]:
+    nic, _, family = path.partition(":")[2].partition("/")
+    return nic, family
 
 
 def _keyed(name: str, entry: MachineEntry) -> str:

@@ -9,18 +9,34 @@ from attrs import frozen
 
 from zosfsm.fsm.definition import MachineDefinition
 from zosfsm.fsm.machine import Instance
-from zosfsm.lifecycles.connectivity import BRIDGE, ConnectivityData, explained
-from zosfsm.lifecycles.interface import InterfaceData
+from zosfsm.lifecycles.connectivity import BRIDGE, explained
+from zosfsm.lifecycles.connectivity_data import ConnectivityData, Uplink
+from zosfsm.lifecycles.interface_data import InterfaceData
 from zosfsm.lifecycles.lease_data import LeaseData
+from zosfsm.lifecycles.path_data import PathData, PathStanding
+from zosfsm.lifecycles.path_evidence import gateway_of, name_servers_of, source_of
 from zosfsm.lifecycles.registration import RegistrationData
 from zosfsm.lifecycles.resource import ResourceData
+from zosfsm.lifecycles.uplink_policy import Family
 from zosfsm.node.configuration import Configuration
-from zosfsm.node.status_entries import InterfaceEntry, MachineEntry, ResourceEntry, UplinkEntry, WarningEntry
+from zosfsm.node.status_entries import (
+    FamilyEntry,
+    InterfaceEntry,
+    LeaseEntry,
+    MachineEntry,
+    ResourceEntry,
+    RouterEntry,
+    UplinkEntry,
+    WarningEntry,
+)
 from zosfsm.node.warning_codes import CODES, code_of, sentence
 
 SINGLETONS = ("connectivity", "registration", "polling", "delivery", "dmz")
 ONLINE = "online"
 UPLINK_IN_PLACE = frozenset({"checking", "online", "degraded"})
+FAULTY = (PathStanding.LIMITED, PathStanding.FAILED)
+BACKED_OFF = frozenset({"failed", "damaged", "declining", "backing_off"})
+UNTRIED = frozenset({"idle", "ended"})
 
 
 @frozen
@@ -42,7 +58,7 @@ def machine_entry(instance: Instance, definition: MachineDefinition) -> MachineE
         event=instance.event,
         attempt=instance.attempt,
         deadline=due[0] if due else None,
-        reason=instance.reason,
+        reason=_reason(instance),
     )
 
 
@@ -57,20 +73,35 @@ def ended_entry(definition: MachineDefinition, ended: datetime) -> MachineEntry:
     return MachineEntry(last.name, last.kind.value, ended, "teardown", reason=last.sentence)
 
 
-def interface_entry(instance: Instance) -> InterfaceEntry | None:
-    """A NIC; None for any other machine."""
+def interface_entry(instance: Instance, ipv4: FamilyEntry | None, ipv6: FamilyEntry | None) -> InterfaceEntry:
+    """A NIC, with what is known of its two paths."""
     data = instance.data
-    if not isinstance(data, InterfaceData):
-        return None
+    assert isinstance(data, InterfaceData)
     return InterfaceEntry(
         name=data.link,
         mac=data.mac or None,
         state=instance.state,
         carrier=data.carrier,
-        address=data.lease.address if data.lease else None,
-        gateway=data.lease.router if data.lease else None,
-        gateway_mac=data.gateway_mac or None,
         reason=instance.reason,
+        ipv4=ipv4,
+        ipv6=ipv6,
+    )
+
+
+def family_entry(instance: Instance) -> FamilyEntry | None:
+    """A path; None for any other machine, and for a path that is not being tried."""
+    data = instance.data
+    if not isinstance(data, PathData) or instance.state in UNTRIED:
+        return None
+    return FamilyEntry(
+        state=instance.state,
+        standing=data.standing.value,
+        address=source_of(data),
+        gateway=gateway_of(data),
+        gateway_mac=data.gateway_mac or None,
+        name_servers=name_servers_of(data),
+        reason=instance.reason,
+        fault=data.fault if data.standing in FAULTY else "",
     )
 
 
@@ -103,21 +134,48 @@ def uplink_entry(instances: Mapping[str, Instance]) -> UplinkEntry | None:
     connectivity = instances.get("connectivity")
     if connectivity is None or connectivity.state not in UPLINK_IN_PLACE:
         return None
-    uplink = connectivity.data.uplink
-    if uplink is None:
+    data = connectivity.data
+    assert isinstance(data, ConnectivityData)
+    if data.uplink is None:
         return None
+    return UplinkEntry(
+        bridge=BRIDGE,
+        link=data.uplink.link,
+        mac=data.uplink.mac,
+        vlan=data.uplink.vlan,
+        ipv4=_lease_entry(data.uplink, instances),
+        ipv6=_router_entry(data.uplink, instances),
+        first_choice=data.first_choice or None,
+        since=data.moved_at,
+    )
+
+
+def _lease_entry(uplink: Uplink, instances: Mapping[str, Instance]) -> LeaseEntry | None:
     client = instances.get(f"lease:{uplink.link}")
     # A renewal on the same terms is known to the client alone, and its expiry is the true one.
     lease = (client.data.lease if client else None) or uplink.lease
-    return UplinkEntry(
-        bridge=BRIDGE,
-        link=uplink.link,
-        mac=uplink.mac,
+    if lease is None:
+        return None
+    return LeaseEntry(
         address=lease.address,
         gateway=lease.router,
         server=lease.server,
         name_servers=lease.name_servers,
         lease_expiry=lease.expiry,
+    )
+
+
+def _router_entry(uplink: Uplink, instances: Mapping[str, Instance]) -> RouterEntry | None:
+    path = instances.get(f"path:{uplink.link}/{Family.IPV6.value}")
+    # What is advertised again changes addresses and lifetimes, and the path hears it first.
+    router = (path.data.router if path else None) or uplink.router
+    if router is None:
+        return None
+    return RouterEntry(
+        addresses=router.addresses,
+        gateway=router.router,
+        name_servers=router.name_servers,
+        router_expiry=path.data.router_expiry if path else None,
     )
 
 
@@ -170,8 +228,8 @@ def stopped_warning(now: datetime) -> WarningEntry:
 
 def _subject(instance: Instance) -> str:
     kind, _, key = instance.name.partition(":")
-    if kind == "interface":
-        return key
+    if kind in ("interface", "path"):
+        return key.partition("/")[0]
     return f"{kind} {key}" if key else "" if kind == "connectivity" else kind
 
 
@@ -179,6 +237,14 @@ def _evidence(instance: Instance) -> str:
     data = instance.data
     if isinstance(data, ConnectivityData) and instance.state == "waiting" and data.candidates:
         return explained(data.candidates)
-    if isinstance(data, ResourceData) and data.fault and instance.state in ("failed", "damaged"):
+    if isinstance(data, PathData) and data.standing in FAULTY:
+        return data.fault
+    return _reason(instance)
+
+
+def _reason(instance: Instance) -> str:
+    """Of those that back off from a fault, the fault itself."""
+    data = instance.data
+    if isinstance(data, ResourceData | LeaseData) and data.fault and instance.state in BACKED_OFF:
         return data.fault
     return instance.reason

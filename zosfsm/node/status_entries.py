@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Any
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    ip_address,
+    ip_interface,
+)
+from typing import Any, TypeAlias
 
 import cattrs
 from attrs import field, frozen
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Interface: TypeAlias = IPv4Interface | IPv6Interface
 
 
 @frozen
@@ -28,31 +39,71 @@ class MachineEntry:
 
 
 @frozen
+class FamilyEntry:
+    """IPv4 or IPv6 on one NIC: the state of its path, and how far it is known to lead (`standing`).
+
+    `fault` is why it does not lead to the grid, from its failure until it is proven; "" where it does, or may.
+    """
+
+    state: str
+    standing: str
+    address: Interface | None
+    gateway: Address | None
+    gateway_mac: str | None
+    name_servers: tuple[Address, ...]
+    reason: str
+    fault: str
+
+
+@frozen
 class InterfaceEntry:
-    """One NIC, as far as the node knows it."""
+    """One NIC, as far as the node knows it. A family that is not being tried is None."""
 
     name: str
     mac: str | None
     state: str
     carrier: bool
-    address: IPv4Interface | None
-    gateway: IPv4Address | None
-    gateway_mac: str | None
     reason: str
+    ipv4: FamilyEntry | None = None
+    ipv6: FamilyEntry | None = None
+
+
+@frozen
+class LeaseEntry:
+    """The uplink's IPv4 address. `server` None: it was given by hand. `lease_expiry` None: it is for ever."""
+
+    address: IPv4Interface
+    gateway: IPv4Address | None
+    server: IPv4Address | None
+    name_servers: tuple[IPv4Address, ...]
+    lease_expiry: datetime | None
+
+
+@frozen
+class RouterEntry:
+    """The uplink's IPv6 addresses, and the router that advertises their prefixes."""
+
+    addresses: tuple[IPv6Interface, ...]
+    gateway: IPv6Address
+    name_servers: tuple[IPv6Address, ...]
+    router_expiry: datetime | None
 
 
 @frozen
 class UplinkEntry:
-    """The NIC that carries the node. `lease_expiry` None: the lease is for ever."""
+    """The NIC that carries the node. `first_choice` is the one to which the node goes back when it can.
+
+    `since` None: the node has not changed its NIC.
+    """
 
     bridge: str
     link: str
     mac: str
-    address: IPv4Interface
-    gateway: IPv4Address | None
-    server: IPv4Address
-    name_servers: tuple[IPv4Address, ...]
-    lease_expiry: datetime | None
+    vlan: int | None
+    ipv4: LeaseEntry | None
+    ipv6: RouterEntry | None
+    first_choice: str | None
+    since: datetime | None
 
 
 @frozen
@@ -138,9 +189,13 @@ def moment(at: datetime) -> str:
 
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter()
-    for kind in (IPv4Address, IPv4Interface, IPv4Network):
+    for kind in (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface):
         converter.register_unstructure_hook(kind, str)
         converter.register_structure_hook(kind, _from_text)
+    # Of whichever family: the text says it.
+    for either, read in ((Address, ip_address), (Interface, ip_interface)):
+        converter.register_structure_hook(either, _reading(read))
+        converter.register_structure_hook(either | None, _reading_or_none(read))
     converter.register_unstructure_hook(datetime, moment)
     converter.register_structure_hook(datetime, lambda text, _: datetime.fromisoformat(text))
     return converter
@@ -151,6 +206,14 @@ def _from_text(text: Any, kind: Any) -> Any:
     if not isinstance(text, str):
         raise TypeError(f"expected a text, found {text!r}")
     return kind(text)
+
+
+def _reading(read: Callable[[str], Any]) -> Callable[[Any, Any], Any]:
+    return lambda text, _: _from_text(text, read)
+
+
+def _reading_or_none(read: Callable[[str], Any]) -> Callable[[Any, Any], Any]:
+    return lambda text, _: None if text is None else _from_text(text, read)
 
 
 _CONVERTER = _converter()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zosfsm.lifecycles.path_data import PathStanding
 from zosfsm.node.status_entries import SCHEMA_VERSION
 from zosfsm.node.warning_codes import CODES
 
@@ -23,6 +24,8 @@ _MOMENT: Schema = {
 }
 _MAC: Schema = {"type": ["string", "null"], "pattern": "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"}
 _ADDRESS: Schema = {"type": "string", "format": "ipv4"}
+_ADDRESS_6: Schema = {"type": "string", "format": "ipv6"}
+_PREFIXED_6: Schema = {"type": "string", "pattern": r"^[0-9a-f:.]+/\d{1,3}$"}
 _PREFIXED: Schema = {"type": "string", "pattern": r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$"}
 
 
@@ -38,6 +41,10 @@ def _object(description: str, properties: Mapping[str, Schema]) -> Schema:
         "required": list(properties),
         "additionalProperties": False,
     }
+
+
+def _perhaps(definition: str, description: str) -> Schema:
+    return {"oneOf": [{"type": "null"}, {"$ref": f"#/$defs/{definition}"}], "description": description}
 
 
 def _told(schema: Schema, description: str) -> Schema:
@@ -61,6 +68,27 @@ _MACHINE = _object(
     },
 )
 
+
+def _family(name: str, address: Schema, prefixed: Schema) -> Schema:
+    return _object(
+        f"{name} on a NIC: the machine path:NIC/{name.lower()}.",
+        {
+            "state": _TEXT,
+            "standing": {
+                "enum": [standing.value for standing in PathStanding],
+                "description": "how far it is known to lead; gateway: the grid is being asked through it for the first "
+                "time; limited: its gateway answers, and the grid does not; proven: the grid answered when asked last",
+            },
+            "address": _or_null(prefixed),
+            "gateway": _or_null(address),
+            "gateway_mac": _told(_MAC, "from which the gateway answered"),
+            "name_servers": {"type": "array", "items": address},
+            "reason": _TEXT,
+            "fault": _told(_TEXT, "why it does not lead to the grid, until it is proven; empty where it does or may"),
+        },
+    )
+
+
 _INTERFACE = _object(
     "A NIC.",
     {
@@ -68,10 +96,30 @@ _INTERFACE = _object(
         "mac": _MAC,
         "state": _TEXT,
         "carrier": {"type": "boolean"},
-        "address": _or_null(_PREFIXED),
-        "gateway": _or_null(_ADDRESS),
-        "gateway_mac": _told(_MAC, "from which the gateway answered ARP"),
         "reason": _TEXT,
+        "ipv4": _perhaps("ipv4", "null: it is not being tried"),
+        "ipv6": _perhaps("ipv6", "null: it is not being tried"),
+    },
+)
+
+_LEASE = _object(
+    "The uplink's IPv4 address.",
+    {
+        "address": _PREFIXED,
+        "gateway": _or_null(_ADDRESS),
+        "server": _told(_or_null(_ADDRESS), "the DHCP server; null: the address was given by hand"),
+        "name_servers": {"type": "array", "items": _ADDRESS},
+        "lease_expiry": _told(_or_null(_MOMENT), "null: the lease is for ever"),
+    },
+)
+
+_ROUTER = _object(
+    "The uplink's IPv6 addresses, and the router that advertises them.",
+    {
+        "addresses": {"type": "array", "items": _PREFIXED_6},
+        "gateway": _ADDRESS_6,
+        "name_servers": {"type": "array", "items": _ADDRESS_6},
+        "router_expiry": _told(_or_null(_MOMENT), "when it is no gateway any more unless it advertises itself again"),
     },
 )
 
@@ -81,11 +129,11 @@ _UPLINK = _object(
         "bridge": _TEXT,
         "link": _TEXT,
         "mac": _TEXT,
-        "address": _PREFIXED,
-        "gateway": _or_null(_ADDRESS),
-        "server": _told(_ADDRESS, "the DHCP server"),
-        "name_servers": {"type": "array", "items": _ADDRESS},
-        "lease_expiry": _told(_or_null(_MOMENT), "null: the lease is for ever"),
+        "vlan": {"type": ["integer", "null"], "minimum": 1, "maximum": 4094, "description": "null: untagged"},
+        "ipv4": _perhaps("lease", "null: there is no IPv4 address"),
+        "ipv6": _perhaps("router", "null: there is no IPv6 router"),
+        "first_choice": _told(_TEXT_OR_NULL, "the NIC to which the node goes back when it can"),
+        "since": _told(_or_null(_MOMENT), "when the node changed over to this NIC; null: it never changed"),
     },
 )
 
@@ -139,11 +187,11 @@ SCHEMA: Schema = {
             "updated": _MOMENT,
             "machines": {
                 "type": "object",
-                "description": "by full name: connectivity, interface:eth0, lease:eth0, resource:ID, ...",
+                "description": "by full name: connectivity, interface:eth0, path:eth0/ipv6, resource:ID, ...",
                 "additionalProperties": {"$ref": "#/$defs/machine"},
             },
             "interfaces": {"type": "array", "items": {"$ref": "#/$defs/interface"}},
-            "uplink": {"oneOf": [{"type": "null"}, {"$ref": "#/$defs/uplink"}]},
+            "uplink": _perhaps("uplink", "null: no NIC carries the node"),
             "resources": {"type": "array", "items": {"$ref": "#/$defs/resource"}},
             "warnings": {"type": "array", "items": {"$ref": "#/$defs/warning"}},
         },
@@ -151,7 +199,11 @@ SCHEMA: Schema = {
     "$defs": {
         "machine": _MACHINE,
         "interface": _INTERFACE,
+        "ipv4": _family("IPv4", _ADDRESS, _PREFIXED),
+        "ipv6": _family("IPv6", _ADDRESS_6, _PREFIXED_6),
         "uplink": _UPLINK,
+        "lease": _LEASE,
+        "router": _ROUTER,
         "resource": _RESOURCE,
         "warning": _WARNING,
     },

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -66,7 +65,7 @@ class Store:
         try:
             with self._connection:
                 self._connection.execute(
-                    "insert into seed select ? where not exists (select 1 from seed)", (secrets.token_hex(16),)
+                    "insert into seed select ? where not exists (select 1 from seed)", (os.urandom(16).hex(),)
                 )
             return str(self._connection.execute("select seed from seed").fetchone()[0])
         except sqlite3.Error as error:

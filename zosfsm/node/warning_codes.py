@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from zosfsm.fsm.machine import Instance
-from zosfsm.lifecycles.connectivity import ConnectivityData, Standing
+from zosfsm.lifecycles.connectivity_data import ConnectivityData, Standing
+from zosfsm.lifecycles.path_data import PathData
+from zosfsm.lifecycles.uplink_policy import Family
 
 
 @frozen
@@ -24,16 +26,43 @@ _ALL = (
     WarningCode("no-carrier", "No NIC has carrier.", "plug a cable into one of them"),
     WarningCode("no-uplink", "NICs have carrier, and none offers a way out.", "see the NICs' own warnings"),
     WarningCode("no-lease", "DHCP gave a NIC no usable address.", "look at the DHCP server behind it"),
-    WarningCode("address-conflict", "Somebody else uses the address that DHCP gave.", "find the host that has it"),
     WarningCode(
-        "no-gateway", "A NIC has an address and no gateway that answers.", "look at the router behind it, or unplug it"
+        "address-conflict",
+        "Somebody else uses the address that DHCP gave, or that was given by hand.",
+        "find the host that has it",
     ),
-    WarningCode("NIC-rejected", "A NIC has an address and a gateway, and the grid was not reached through it."),
+    WarningCode(
+        "no-router", "No router gave a NIC that has IPv6 only an address.", "look at the router's advertisements"
+    ),
+    WarningCode("no-route", "A NIC has an address, and nobody offers to be its gateway.", "name a router to its hosts"),
+    WarningCode(
+        "no-gateway",
+        "A NIC has an address, and its gateway does not answer.",
+        "look at the router behind it, or unplug it",
+    ),
+    WarningCode(
+        "no-names", "The name servers do not answer, or do not know the grid's name.", "look at the name servers"
+    ),
+    WarningCode(
+        "lying-names",
+        "The name servers give addresses that are not the grid's.",
+        "have the network use honest name servers",
+    ),
+    WarningCode(
+        "captive-portal", "A portal answers in the grid's place.", "log in there, or have the node let through"
+    ),
+    WarningCode(
+        "tls-fault",
+        "Somebody answers in the grid's place and cannot prove to be it.",
+        "look for a proxy that breaks TLS, or at the grid's certificate",
+    ),
     WarningCode(
         "no-internet",
-        "The uplink is in place, and the grid does not answer.",
+        "The gateway answers, and the grid does not answer through it.",
         "look at the way from the gateway to the grid",
     ),
+    WarningCode("no-vlan", "The kernel cannot put the uplink on the VLAN that was asked for."),
+    WarningCode("NIC-rejected", "A NIC was set aside after it had failed as the uplink."),
     WarningCode(
         "identity-unusable",
         "The node's identity can be neither read nor made.",
@@ -74,9 +103,16 @@ CODES: Mapping[str, WarningCode] = {known.code: known for known in _ALL}
 BY_STATE: Mapping[tuple[str, str], str] = {
     ("connectivity", "waiting"): "no-uplink",
     ("connectivity", "degraded"): "no-internet",
-    ("interface", "no_lease"): "no-lease",
-    ("interface", "no_gateway"): "no-gateway",
     ("interface", "rejected"): "NIC-rejected",
+    ("path", "no_address"): "no-lease",
+    ("path", "no_route"): "no-route",
+    ("path", "no_gateway"): "no-gateway",
+    ("path", "no_names"): "no-names",
+    ("path", "lying_names"): "lying-names",
+    ("path", "captive_portal"): "captive-portal",
+    ("path", "tls_fault"): "tls-fault",
+    ("path", "no_internet"): "no-internet",
+    ("path", "suspended"): "no-carrier",
     ("lease", "declining"): "address-conflict",
     ("lease", "backing_off"): "no-lease",
     ("registration", "identity_unusable"): "identity-unusable",
@@ -90,6 +126,8 @@ BY_STATE: Mapping[tuple[str, str], str] = {
     ("resource", "rollback_blocked"): "rollback-blocked",
     ("resource", "teardown_blocked"): "teardown-blocked",
 }
+# Failures that are the sum of others', each of which has its own warning.
+SUMS = frozenset({("interface", "limited"), ("interface", "unusable")})
 
 
 def code_of(instance: Instance) -> WarningCode | None:
@@ -99,7 +137,36 @@ def code_of(instance: Instance) -> WarningCode | None:
         return None
     if code == "no-uplink" and isinstance(instance.data, ConnectivityData):
         code = _without_uplink(instance.data, instance.event)
+    elif code == "no-lease":
+        code = _without_address(instance)
+    elif code == "NIC-rejected" and instance.event == "vlan_refused":
+        code = "no-vlan"
     return CODES[code]
+
+
+def is_told_by_another(instance: Instance, codes: Mapping[str, str], instances: Mapping[str, Instance]) -> bool:
+    """Is there a machine that says better what this one warns of? `codes` are the warnings' by full name."""
+    if instance.kind == "path":
+        return _is_told_beside(instance.name.partition(":")[2], codes, instances)
+    if instance.kind == "lease":
+        path = f"path:{instance.name.partition(':')[2]}/{Family.IPV4.value}"
+        return codes[instance.name] == "no-lease" and path in codes
+    if instance.state == "degraded" and isinstance(instance.data, ConnectivityData):
+        return any(f"path:{instance.data.current}/{family.value}" in codes for family in Family)
+    return False
+
+
+def _is_told_beside(path: str, codes: Mapping[str, str], instances: Mapping[str, Instance]) -> bool:
+    nic, _, family = path.partition("/")
+    if family == Family.IPV4.value:
+        # The client knows who has the address.
+        return codes.get(f"lease:{nic}") == "address-conflict"
+    ipv4 = instances.get(f"path:{nic}/{Family.IPV4.value}")
+    if ipv4 is None or ipv4.state in ("idle", "ended"):
+        return False
+    # Most networks have no IPv6, and a node is well without it.
+    code, code_of_ipv4 = codes[f"path:{path}"], codes.get(ipv4.name)
+    return code in ("no-router", "no-route") or code_of_ipv4 in (None, code)
 
 
 def sentence(subject: str, evidence: str, code: WarningCode) -> str:
@@ -113,6 +180,14 @@ def _without_uplink(data: ConnectivityData, event: str) -> str:
     if not data.candidates:
         # Where the kernel did not list its NICs, nobody knows that there are none.
         return "no-nic" if event == "nics_listed" else "no-uplink"
-    if all(candidate.standing is Standing.UNPLUGGED for candidate in data.candidates):
+    standings = {candidate.standing for candidate in data.candidates}
+    if Standing.UNPLUGGED in standings and standings <= {Standing.UNPLUGGED, Standing.EXCLUDED}:
         return "no-carrier"
     return "no-uplink"
+
+
+def _without_address(instance: Instance) -> str:
+    data = instance.data
+    if isinstance(data, PathData) and data.family is Family.IPV6:
+        return "no-router"
+    return "address-conflict" if instance.event == "address_taken" else "no-lease"

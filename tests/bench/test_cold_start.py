@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bench.boot import is_online, stages
+from bench.cold_start import is_online, stages
 from zosfsm.fsm.journal import Record
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)

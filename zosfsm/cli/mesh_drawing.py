@@ -1,0 +1,62 @@
+"""What `zosfsm mesh` draws: the network as Mermaid and by graphviz, an access's configuration as a QR code."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+from zosfsm.cli.errors import DONE, CommandFailed
+from zosfsm.mesh.drawing import mesh_dot, mesh_mermaid
+from zosfsm.mesh.plans import MeshPlan
+
+DRAWING_SECONDS = 60
+
+
+def draw(plan: MeshPlan, svg: Path | None) -> int:
+    """Mermaid on standard output, once the SVG that was wished for is written."""
+    if svg is not None:
+        drawn = _svg(mesh_dot(plan))
+        try:
+            svg.write_bytes(drawn)
+        except OSError as wrong:
+            raise CommandFailed(f"expected to write {svg}, found: {wrong.strerror}.") from wrong
+    print(mesh_mermaid(plan), end="")
+    return DONE
+
+
+def draw_code(text: str) -> None:
+    """A wg-quick configuration as a QR code in the terminal, for the camera of a telephone."""
+    from segno import DataOverflowError, make_qr
+
+    # Comments are for people, and a smaller code is easier to read for a camera.
+    content = "\n".join(line for line in text.splitlines() if line and not line.startswith("#"))
+    try:
+        code = make_qr(content, error="L", boost_error=False)
+    except DataOverflowError:
+        found = f"{len(content)} bytes"
+        raise CommandFailed(
+            f"expected a configuration that fits into a QR code (2953 bytes), found {found}: use --out FILE."
+        ) from None
+    drawn = StringIO()
+    code.terminal(drawn, compact=True)
+    # White on black whatever the terminal's colours are: few cameras read an inverted code.
+    form = "\x1b[97;40m{}\x1b[0m" if sys.stdout.isatty() else "{}"
+    print("\n".join(form.format(line) for line in drawn.getvalue().splitlines()))
+
+
+def _svg(dot: str) -> bytes:
+    program = shutil.which("dot")
+    if program is None:
+        raise CommandFailed("expected the program dot of graphviz, found none: install graphviz")
+    try:
+        done = subprocess.run(
+            [program, "-Tsvg"], input=dot.encode(), capture_output=True, timeout=DRAWING_SECONDS, check=True
+        )
+    except subprocess.CalledProcessError as failed:
+        raise CommandFailed(f"expected dot to draw, found: {failed.stderr.decode(errors='replace').strip()}") from None
+    except (OSError, subprocess.SubprocessError) as failed:
+        raise CommandFailed(f"expected dot to draw, found: {failed}") from failed
+    return done.stdout
