@@ -198,3 +198,20 @@ async def test_stopping_gives_everything_up_and_begins_nothing_more() -> None:
 
 async def test_stopping_what_rests_is_nothing() -> None:
     await World().executor.stop()
+
+
+async def test_an_effect_whose_edge_is_not_there_yet_waits_for_it() -> None:
+    world = World()
+    world.executor = Executor(
+        [Ask],
+        lambda machine, event: world.told.append((machine, event)),
+        lambda machine, error: world.faults.append((machine, str(error))),
+        world._rested,
+    )
+    world.carry_out("a", Do("early"))
+    await world.settled()
+    assert (world.began, world.faults) == ([], [])
+    world.executor.add({Do: world._done}, {})
+    world.executor.complete()
+    await world.settled()
+    assert world.told == [("a", Event("done", reason="early", visit=1))]

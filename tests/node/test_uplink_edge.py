@@ -72,6 +72,19 @@ def test_a_list_that_the_kernels_news_have_overtaken_is_made_again(monkeypatch: 
     assert event == Event("nics_listed", NicsListed((Nic("eth1", "", True),), ("eth1",)))
 
 
+def test_nics_that_were_switched_on_before_are_told_and_not_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    left_alone: list[bool] = []
+    monkeypatch.setattr(module, "listed_nics", lambda _bridge, _is_left_alone: NicsListed((), ("eth2",)))
+    monkeypatch.setattr(module, "sweep", lambda _bridge, is_left_alone: left_alone.append(is_left_alone("eth1", "")))
+
+    async def answer() -> Event | None:
+        edge = UplinkEdge(KernelThread(), lambda _name: None, lambda _name, _mac: False, switched_on=("eth1",))
+        return await edge.handlers[ListNics](Emission("connectivity", 1, ListNics()))
+
+    assert asyncio.run(answer()) == Event("nics_listed", NicsListed((), ("eth1", "eth2")))
+    assert left_alone == [True]
+
+
 def test_a_kernel_that_refuses_everything_is_told_of() -> None:
     wanted = Uplink("eth1", "02:00:00:00:00:01", LEASE)
     expected = {

@@ -88,7 +88,7 @@ class UplinkEdge:
                 listed = _joined(again, listed.switched_on)
         except KernelError as error:
             return Event("listing_failed", reason=str(error))
-        return Event("nics_listed", listed)
+        return Event("nics_listed", _joined(listed, self._switched_on))
 
     async def _first_listed(self, work: Callable[[], NicsListed]) -> NicsListed:
         """In a life's first list, what a node that was killed was trying is swept: no machine remembers it.
@@ -105,7 +105,7 @@ class UplinkEdge:
             sweep(BRIDGE, self._was_not_tried)
         except KernelError as error:
             log.warning("what earlier trials have left cannot be removed", extra={"reason": str(error)})
-        return _joined(work(), self._switched_on)
+        return work()
 
     def _was_not_tried(self, name: str, mac: str) -> bool:
         return name in self._switched_on or self._is_left_alone(name, mac)
