@@ -80,10 +80,10 @@ class NetworkReservation:
         return network
 
     def resource_of(self, node_id: str) -> NetResource:
-        """The part meant for this node, with each network at its own peer only. DocumentInvalid where there is none."""
+        """The part meant for this node, each network at the last peer that names it; DocumentInvalid where none is."""
         for resource in self.net_resources:
             if resource.node_id == node_id:
-                return _without_fallbacks(resource)
+                return _with_each_network_once(resource)
         raise DocumentInvalid("net_resources", f"one entry for node {node_id}", "none")
 
     def to_document(self) -> dict[str, object]:
@@ -96,11 +96,12 @@ def network_identifier(user_id: str, name: str) -> str:
     return base58.b58encode(digest)[:_IDENTIFIER_LENGTH].decode("ascii")
 
 
-def _without_fallbacks(resource: NetResource) -> NetResource:
+def _with_each_network_once(resource: NetResource) -> NetResource:
+    # As WireGuard itself has it, and Zero-OS v0.2: the last peer is the relay, which always leads there.
     seen: set[AnyNetwork] = set()
-    peers = []
-    for peer in resource.peers:
-        peers.append(evolve(peer, allowed_ips=tuple(route for route in peer.allowed_ips if route not in seen)))
+    peers: list[Peer] = []
+    for peer in reversed(resource.peers):
+        peers.insert(0, evolve(peer, allowed_ips=tuple(route for route in peer.allowed_ips if route not in seen)))
         seen.update(peer.allowed_ips)
     return evolve(resource, peers=tuple(peers))
 
