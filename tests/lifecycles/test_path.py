@@ -12,14 +12,13 @@ from attrs import evolve
 from tests.lifecycles.asking import LEASE, NOW, only, told, untested
 from tests.lifecycles.test_path_guards import BY_HAND, IPV4, IPV6, LEASED, MAC, NEW, NO_ROUTER, ROUTED, ROUTER, leased
 from zosfsm.fsm.lifecycle import Event, Tell
-from zosfsm.lifecycles.lease_data import LeaseStart, Moved
+from zosfsm.lifecycles.lease_data import LeaseStart
 from zosfsm.lifecycles.path import REST, Path
 from zosfsm.lifecycles.path_data import (
     AskEndpoints,
     ClearTrial,
     ConfigureTrial,
     GatewayFound,
-    MovedPath,
     PathData,
     PathReport,
     PathStanding,
@@ -28,7 +27,6 @@ from zosfsm.lifecycles.path_data import (
     Resolved,
     ResolveNames,
     SolicitRouter,
-    StopSoliciting,
     TryPath,
 )
 from zosfsm.lifecycles.uplink_policy import Family
@@ -56,7 +54,8 @@ def within(due: datetime | None, seconds: float) -> bool:
 
 
 def test_every_action_and_deadline_of_a_path_is_tested() -> None:
-    assert untested(Path, __file__, str(File(__file__).with_name("test_path_guards.py"))) == []
+    beside = [str(File(__file__).with_name(f"test_path_{what}.py")) for what in ("guards", "links")]
+    assert untested(Path, __file__, *beside) == []
 
 
 def test_a_path_is_known_by_its_nic_and_its_family() -> None:
@@ -356,56 +355,3 @@ def test_a_change_is_told() -> None:
     change = IPV4.do("report_changed", evolve(LEASED, standing=PathStanding.PROVEN))
     assert told(change.effects) == [("interface:eth2", "path_changed")]
     assert report_of(change.effects).lease == LEASE
-
-
-# The link
-
-
-def test_a_lease_moves_to_the_bridge_and_leaves_the_nic_clean() -> None:
-    resting = evolve(ON_TRIAL, was_proven=True, is_resting=True)
-    change = IPV4.do("move", resting, Event("moved", MovedPath("zos", MAC)))
-    assert change.effects == (ClearTrial("eth2", LEASE), Tell("lease:eth2", "moved", Moved("zos", MAC)))
-    assert change.data == evolve(
-        LEASED, link="zos", is_on_bridge=True, is_configured=True, was_proven=True, standing=PathStanding.TRYING
-    )
-
-
-def test_a_path_without_a_lease_goes_on_asking_on_the_bridge() -> None:
-    change = IPV4.do("move", NEW, Event("moved", MovedPath("zos", MAC)))
-    assert change.effects == (Tell("lease:eth2", "moved", Moved("zos", MAC)),)
-    assert (change.data.is_on_bridge, change.data.is_configured) == (True, False)
-
-
-def test_an_ipv6_path_leaves_the_nic_and_begins_anew_on_the_bridge() -> None:
-    change = IPV6.do("move", ROUTED, Event("moved", MovedPath("zos", MAC)))
-    assert change.effects == (StopSoliciting("eth2", False), SolicitRouter("zos", True))
-    data = change.data
-    assert (data.link, data.router, data.router_expiry, data.standing) == ("zos", None, None, PathStanding.TRYING)
-    assert within(data.soliciting, 0.25)
-
-
-def test_a_pulled_cable_suspends_the_lease_and_a_plugged_one_resumes_it() -> None:
-    resting = evolve(LEASED, is_resting=True, rest_until=NOW)
-    suspended = IPV4.do("suspend_lease", resting)
-    assert told(suspended.effects) == [("lease:eth2", "carrier_lost")]
-    assert (suspended.data.is_resting, suspended.data.rest_until) == (False, None)
-    resumed = IPV4.do("resume_lease", suspended.data)
-    assert told(resumed.effects) == [("lease:eth2", "carrier_back")]
-    assert resumed.data.standing is PathStanding.TRYING
-
-
-def test_after_a_pulled_cable_routers_are_asked_anew() -> None:
-    assert IPV6.do("suspend_lease", ROUTED).effects == ()
-    change = IPV6.do("resume_lease", ROUTED)
-    assert change.effects == (SolicitRouter("eth2", False),)
-    assert change.data.router is None
-
-
-def test_a_path_that_is_not_needed_leaves_nothing_behind() -> None:
-    change = IPV4.do("leave_clean", ON_TRIAL)
-    assert change.effects == (ClearTrial("eth2", LEASE), Tell("lease:eth2", "teardown"))
-    assert change.data == PathData("eth2", Family.IPV4)
-    on_bridge = IPV4.do("leave_clean", evolve(ON_TRIAL, link="zos", is_on_bridge=True))
-    assert on_bridge.effects == (Tell("lease:eth2", "teardown"),)
-    assert on_bridge.data.link == "eth2"
-    assert IPV6.do("leave_clean", ROUTED).effects == (StopSoliciting("eth2", False),)
