@@ -25,7 +25,8 @@ def no_node(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a node was made")
 
     monkeypatch.setattr(Node, "__init__", made)
-    monkeypatch.setattr(module, "switch_on_all", lambda _links, _is_left_alone: ())
+    monkeypatch.setattr(module, "switch_on_all", lambda _links, _is_left_alone: ("eth7",))
+    monkeypatch.setattr(module, "switch_off_all", lambda _links, _names: None)
 
 
 @pytest.fixture
@@ -82,6 +83,16 @@ def test_a_store_that_is_no_store_is_told_with_what_to_do(
 ) -> None:
     (tmp_path / "state" / STORE_NAME).write_bytes(b"x" * 8192)
     assert "begin anew" in call(1, command)
+
+
+def test_nics_that_were_switched_on_for_nothing_are_switched_off_again(
+    call: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switched_off: list[str] = []
+    monkeypatch.setattr(module, "switch_off_all", lambda _links, names: switched_off.extend(names))
+    (tmp_path / "state" / STORE_NAME).write_bytes(b"x" * 8192)
+    call(1, "run")
+    assert switched_off == ["eth7"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

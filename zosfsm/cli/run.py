@@ -21,10 +21,11 @@ from zosfsm.kernel.links import Links
 from zosfsm.node.configuration import Configuration, ConfigurationInvalid, configure, point_to_state
 from zosfsm.node.lock import NodeLock, NodeRunsAlready
 from zosfsm.node.log_format import configure_logging
-from zosfsm.node.nics import switch_on_all
+from zosfsm.node.nics import switch_off_all, switch_on_all
 
 if TYPE_CHECKING:
     from zosfsm.node.node import Node
+    from zosfsm.node.store import Store
 
 COLLECT_AFTER = 10_000
 
@@ -95,14 +96,34 @@ def _be_the_node(configuration: Configuration, switched_on: tuple[str, ...], tea
     # What is loaded is no garbage: to look for some after every 700 objects is a tenth of the time that loading takes.
     gc.set_threshold(COLLECT_AFTER)
     from zosfsm.node.node import Node
+    from zosfsm.node.store import StoreUnusable
+
+    try:
+        store = _opened_store(configuration, switched_on)
+        asyncio.run(_running(Node(configuration, store, switched_on), tear_down))
+    except StoreUnusable as error:
+        raise CommandFailed(str(error), FAILED) from error
+
+
+def _opened_store(configuration: Configuration, switched_on: tuple[str, ...]) -> Store:
     from zosfsm.node.store import STORE_NAME, Store, StoreUnusable
 
     try:
         store = Store(configuration.state_directory / STORE_NAME)
         point_to_state(configuration)
-        asyncio.run(_running(Node(configuration, store, switched_on), tear_down))
-    except StoreUnusable as error:
-        raise CommandFailed(str(error), FAILED) from error
+    except (StoreUnusable, OSError):
+        # Nothing was begun, and nobody would remember that these were off.
+        _switch_off_nics(switched_on)
+        raise
+    return store
+
+
+def _switch_off_nics(names: tuple[str, ...]) -> None:
+    try:
+        with Links() as links:
+            switch_off_all(links, names)
+    except KernelError as error:
+        log.warning("the NICs stay switched on", extra={"reason": str(error)})
 
 
 async def _running(node: Node, tear_down: bool) -> None:

@@ -75,5 +75,13 @@ def switch_on(links: Links, name: str) -> bool:
     return True
 
 
+def switch_off_all(links: Links, names: tuple[str, ...]) -> None:
+    """The inverse of `switch_on_all`, for the NICs that are there still. Raises KernelError."""
+    for name in names:
+        if links.find(name) is not None:
+            ipv6_settings.give_back(name)
+            links.set_down(name)
+
+
 def _master(link: Link, by_index: dict[int, Link]) -> Link | None:
     return None if link.master is None else by_index.get(link.master)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -38,6 +38,8 @@ from zosfsm.node.router_edge import RouterEdge
 from zosfsm.node.status import StatusFile
 from zosfsm.node.status_document import SINGLETONS, Fault
 from zosfsm.node.store import Store
+from zosfsm.node.teardown_order import of_kind, teardown_layers
+from zosfsm.node.transition_log import told_to_log
 from zosfsm.node.trial_edge import TrialEdge
 from zosfsm.node.uplink_edge import UplinkEdge
 
@@ -146,7 +148,7 @@ class Node:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + TEARDOWN_SECONDS
         alarm = loop.call_at(deadline, self._wake)
-        for names in self._layers():
+        for names in teardown_layers(self.engine.instances):
             for name in names:
                 self._report(name, Event("teardown", reason="the node takes its networks down"))
             if not await self._loop(partial(self._are_gone, names, deadline)):
@@ -165,19 +167,6 @@ class Node:
             return (*machines, *await (await self._served()).left_behind())
         except KernelError as error:
             return (*machines, f"what cannot be looked at: {error}")
-
-    def _layers(self) -> Iterator[list[str]]:
-        """In the order in which things stand on each other: new work, networks, their way out, NICs, the uplink.
-
-        An interface ends its paths, and these their leases: only what was left over by a fault hears it here.
-        """
-        yield ["registration", "polling"]
-        yield self._resources()
-        yield ["dmz"]
-        for kind in ("interface", "path", "lease"):
-            yield [name for name in self.engine.instances if name.startswith(f"{kind}:")]
-        # All of them: what connectivity said in the meantime may have brought some back to life.
-        yield list(SINGLETONS)
 
     def _are_gone(self, names: list[str], deadline: float) -> bool:
         if asyncio.get_running_loop().time() > deadline:
@@ -319,27 +308,12 @@ class Node:
         self._inbox.put_nowait(("", Event("")))
 
     def _observed(self, instance: Instance, delivery: Delivery) -> None:
+        told_to_log(instance, delivery)
         if delivery.taken is None:
-            log.debug(
-                "event ignored",
-                extra={"machine": instance.name, "event": delivery.event.trigger, "state": instance.state},
-            )
             return
         self._status.count_transition()
         if delivery.taken.target is not None:
             self._moved[instance.name] = instance.visit
-        # What changes no state, as a client's repeated question, is in the journal, and would drown the log.
-        log.log(
-            logging.DEBUG if delivery.taken.target is None else logging.INFO,
-            "transition",
-            extra={
-                "machine": instance.name,
-                "event": delivery.event.trigger,
-                "source": delivery.source,
-                "target": instance.state,
-                "reason": instance.reason,
-            },
-        )
 
     def _on_fault(self, machine: str, error: BaseException) -> None:
         log.error("fault in the program", extra={"machine": machine, "reason": str(error)})
@@ -362,7 +336,7 @@ class Node:
         return holders
 
     def _resources(self) -> list[str]:
-        return [name for name in self.engine.instances if name.startswith("resource:")]
+        return of_kind("resource", self.engine.instances)
 
     def _in_background(self, work: Coroutine[Any, Any, Any]) -> None:
         self._task(work)
