@@ -6,6 +6,7 @@ import base64
 import copy
 import hashlib
 import json
+from ipaddress import IPv4Network
 from typing import Any
 
 import base58
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from zosfsm.grid.errors import DocumentInvalid
 from zosfsm.grid.identity import Identity
-from zosfsm.grid.network import NetworkReservation, network_identifier
+from zosfsm.grid.network import NetworkReservation, network_identifier, parted
 
 FIRST = Identity.from_seed(b"1" * 32).identifier
 SECOND = Identity.from_seed(b"2" * 32).identifier
@@ -94,9 +95,10 @@ def test_a_network_that_a_later_peer_repeats_is_its_fallback_and_stays_with_the_
     peers = document["net_resources"][0]["peers"]
     peers[1]["allowed_ips"] += ["10.1.2.0/24", "100.64.1.2/32"]
     network = NetworkReservation.from_text(json.dumps(document))
-    first, second = network.resource_of(FIRST).peers
+    (first, none), (second, fallback) = parted(network.resource_of(FIRST))
     before = NetworkReservation.from_text(json.dumps(network_object())).resource_of(FIRST).peers
     assert (first, second) == before
+    assert (none, fallback) == ((), (IPv4Network("10.1.2.0/24"), IPv4Network("100.64.1.2/32")))
     assert json.loads(json.dumps(network.to_document()))["net_resources"][0] == document["net_resources"][0]
 
 
