@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from zosfsm.lab.workload import Workload
 from zosfsm.mesh.request import NodeRequest
 
 pytestmark = pytest.mark.e2e
+
+# A network is looked at once a minute, and 5 s after it was repaired.
+REPAIR_SECONDS = 120.0
 
 
 @frozen
@@ -40,7 +44,10 @@ class Watched:
 
     def wait_repaired(self, repairs: int) -> None:
         """Until it has been repaired since, and is up."""
-        eventually(lambda: self.repairs() > repairs, f"{self.network} to be repaired", self.entry)
+        deadline = time.monotonic() + REPAIR_SECONDS
+        while self.repairs() == repairs:
+            assert time.monotonic() < deadline, f"expected {self.network} to be repaired, found {self.entry()}"
+            time.sleep(0.1)
         self.node.wait_active(self.network)
 
 

@@ -164,7 +164,9 @@ def test_a_step_of_the_wall_clock_makes_no_peer_silent_and_time_does() -> None:
         late.clock += 100
 
     late.after_look = time_passes
-    watched(late, looks=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "REST", 0.0)
+        watched(late, looks=4)
     assert late.told[-1][1].data == NetworkSeen((), ())
 
 
