@@ -69,6 +69,15 @@ def _differences(plan: NetworkPlan) -> tuple[str, ...]:
     return network_resource.differences(plan, wireguard_backend.offered())
 
 
+def _known(plan: NetworkPlan) -> bytes:
+    """The fingerprint of a network resource that is as planned."""
+    return network_resource.look_again(plan, wireguard_backend.offered(), b"").fingerprint
+
+
+def _differences_since(plan: NetworkPlan, known: bytes) -> tuple[str, ...]:
+    return network_resource.look_again(plan, wireguard_backend.offered(), known).differences
+
+
 def _teardown(identifier: str = "abc") -> tuple[str, ...]:
     network_resource.teardown(identifier, wireguard_backend.offered())
     return network_resource.present()
@@ -222,6 +231,24 @@ class TestMesh:
 
 
 @pytest.mark.kernel
+class TestLookAgain:
+    def test_traffic_and_handshakes_change_no_fingerprint(self, mesh: Any) -> None:
+        one, _ = mesh
+        assert one.succeeds("ip netns exec workload ping -q -c 1 -w 10 10.1.2.2")
+        # Links, addresses and neighbours are still settling a moment after they came up.
+        deadline = time.monotonic() + 60
+        while (known := one.run(_known, _plan(1, 2))) != one.run(_known, _plan(1, 2)):
+            assert time.monotonic() < deadline
+        assert known != b""
+        assert one.succeeds("ip netns exec workload ping -q -c 20 -i 0.01 10.1.2.2")
+        assert one.run(_known, _plan(1, 2)) == known
+
+    def test_what_is_not_there_at_all_is_looked_at_the_long_way(self, host: SeparateHost) -> None:
+        assert host.run(_differences_since, _plan(1, 2), b"") == host.run(_differences, _plan(1, 2)) != ()
+        assert host.run(_known, _plan(1, 2)) == b""
+
+
+@pytest.mark.kernel
 class TestRepair:
     def test_a_new_plan_is_applied_as_the_difference(self, host: SeparateHost) -> None:
         host.run(_build, _plan(1, 2))
@@ -261,15 +288,20 @@ class TestRepair:
     )
     def test_damage_is_named_and_repaired(self, host: SeparateHost, damage: str, complaint: str) -> None:
         assert host.run(_build, _plan(1, 2)) == ()
+        known = host.run(_known, _plan(1, 2))
         host.shell(damage)
-        assert any(complaint in sentence for sentence in host.run(_differences, _plan(1, 2)))
+        found = host.run(_differences, _plan(1, 2))
+        assert any(complaint in sentence for sentence in found)
+        assert host.run(_differences_since, _plan(1, 2), known) == found, "a look by the fingerprint sees it too"
         assert host.run(_build, _plan(1, 2)) == ()
 
     def test_a_killed_wireguard_is_named_and_replaced(self, host: SeparateHost) -> None:
         host.run(_build, _plan(1, 2))
+        known = host.run(_known, _plan(1, 2))
         (pid,) = host.run(wireguard_userspace._processes, "w-abc")
         os.kill(pid, signal.SIGKILL)
         assert host.run(_differences, _plan(1, 2)) != ()
+        assert host.run(_differences_since, _plan(1, 2), known) != ()
         assert host.run(_build, _plan(1, 2)) == ()
 
     def test_nothing_at_all_is_a_difference_and_is_torn_down_with_success(self, host: SeparateHost) -> None:

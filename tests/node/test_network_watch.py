@@ -53,11 +53,13 @@ class Around:
     told: list[tuple[str, Event]] = field(factory=list)
     sights: list[NetworkSight] = field(factory=list)
     tasks: list[asyncio.Task[Any]] = field(factory=list)
+    known: list[bytes] = field(factory=list)
     woken: int = 0
     clock: float = 1000.0
     after_look: Callable[[], None] = lambda: None
 
-    async def look(self, _effect: WatchNetwork) -> Look:
+    async def look(self, _effect: WatchNetwork, known: bytes) -> Look:
+        self.known.append(known)
         self.looks_left -= 1
         found = self.found.pop(0) if len(self.found) > 1 else self.found[0]
         self.after_look()
@@ -110,6 +112,11 @@ def test_a_network_that_is_as_it_was_said_to_be_is_seen_and_not_told_of() -> Non
     assert around.told == []
     assert len(around.sights) >= 4
     assert around.sights[0].alive == {"lan"}
+
+
+def test_every_look_gets_the_fingerprint_of_the_one_before() -> None:
+    around = watched(Around([Look((), (), b"one"), Look((), (), b"two"), Look(("gone",), ())]), PLAIN, looks=4)
+    assert around.known[:4] == [b"", b"one", b"two", b""]
 
 
 def test_a_difference_is_told_with_the_first_of_them_and_how_many_there_are_more() -> None:

@@ -14,10 +14,11 @@ import re
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from zosfsm.kernel import dmz, firewall, namespaces, rulesets, wireguard_userspace
 from zosfsm.kernel.errors import KernelError
+from zosfsm.kernel.fingerprint import fingerprint
 from zosfsm.kernel.links import Links, Route
 from zosfsm.kernel.router_namespace import (
     address_differences,
@@ -119,10 +120,14 @@ class NetworkPlan:
 
 @frozen
 class Look:
-    """What was seen of a network resource: `differences` to its plan, a sentence each, and its WireGuard peers."""
+    """What was seen of a network resource: `differences` to its plan, a sentence each, and its WireGuard peers.
+
+    `fingerprint` is of all but the peers, where there was no difference; b"" otherwise.
+    """
 
     differences: tuple[str, ...]
     peers: tuple[PeerStatus, ...]
+    fingerprint: bytes = b""
 
 
 def ensure_links(plan: NetworkPlan) -> None:
@@ -167,6 +172,19 @@ def ensure_tunnel(plan: NetworkPlan, wireguard: WireGuard) -> None:
 def ensure_firewall(plan: NetworkPlan) -> None:
     """The firewall of the namespace, replaced in one transaction if it is another one."""
     firewall.ensure(plan.ruleset, plan.namespace)
+
+
+def look_again(plan: NetworkPlan, wireguard: WireGuard, known: bytes) -> Look:
+    """As `look`, but where the fingerprint is still `known`, that of a look at this plan, only WireGuard is asked."""
+    try:
+        print_now = fingerprint(plan.namespace, (f"b-{plan.identifier}", f"l-{plan.identifier}"))
+    except KernelError:
+        # Something is absent: which, and what it was to be, the long way tells.
+        return look(plan, wireguard)
+    if not print_now or print_now != known:
+        found = look(plan, wireguard)
+        return found if found.differences else evolve(found, fingerprint=print_now)
+    return evolve(_look_at_tunnel(plan, wireguard), fingerprint=known)
 
 
 def look(plan: NetworkPlan, wireguard: WireGuard) -> Look:

@@ -192,9 +192,9 @@ class NetworkEdge:
             lambda: network_resource.teardown(effect.identifier, self._tunnels()), Event("torn_down")
         )
 
-    async def _look(self, effect: WatchNetwork) -> Look:
+    async def _look(self, effect: WatchNetwork, known: bytes) -> Look:
         plan = _plan(effect.network, effect.place, await self._identity())
-        return await self._kernel.run(lambda: network_resource.look(plan, self._tunnels()))
+        return await self._kernel.run(lambda: network_resource.look_again(plan, self._tunnels(), known))
 
     async def _step(self, work: Callable[[Identity], Event]) -> Event:
         try:

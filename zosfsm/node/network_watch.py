@@ -37,18 +37,25 @@ log = logging.getLogger(__name__)
 
 @define(eq=False)
 class _Watch:
-    """One network that is watched; `heard` has of each peer its last handshake, and when that was by our own clock."""
+    """One network that is watched; `heard` has of each peer its last handshake, and when that was by our own clock.
+
+    `known` is the fingerprint of the last look, if that found no difference.
+    """
 
     emission: Emission
     effect: WatchNetwork
     heard: dict[str, tuple[datetime, float]] = field(factory=dict)
     has_failed: bool = False
+    known: bytes = b""
 
 
 class NetworkWatch:
-    """Belongs to the node's loop. `look` answers what there is of a network; it raises KernelError or GridError."""
+    """Belongs to the node's loop. `look` answers what there is of a network, given the last look's fingerprint.
 
-    def __init__(self, look: Callable[[WatchNetwork], Awaitable[Look]], surroundings: Surroundings) -> None:
+    It raises KernelError or GridError.
+    """
+
+    def __init__(self, look: Callable[[WatchNetwork, bytes], Awaitable[Look]], surroundings: Surroundings) -> None:
         self._look = look
         self._surroundings = surroundings
         self._due: asyncio.Queue[_Watch] = asyncio.Queue()
@@ -79,7 +86,7 @@ class NetworkWatch:
 
     async def _looked(self, watch: _Watch) -> None:
         try:
-            found = await self._look(watch.effect)
+            found = await self._look(watch.effect, watch.known)
         except (KernelError, GridError) as error:
             if not watch.has_failed:
                 log.warning("cannot look", extra={"machine": watch.emission.machine, "reason": str(error)})
@@ -88,7 +95,7 @@ class NetworkWatch:
             # One network that brings a fault of ours to light must not leave all others unwatched.
             log.exception("fault in the program", extra={"machine": watch.emission.machine})
         else:
-            watch.has_failed = False
+            watch.has_failed, watch.known = False, found.fingerprint
             self._tell(watch, found)
         self._look_after(watch.effect.every, watch)
 
