@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
 from typing import Any
 
 from attrs import evolve
@@ -20,11 +20,14 @@ from zosfsm.lifecycles.interface_data import Adopted, InterfaceReport, Probe
 from zosfsm.lifecycles.lease_data import Leased, LeaseData, LeaseStart
 from zosfsm.lifecycles.lease_terms import Lease, Reply
 from zosfsm.lifecycles.path_data import PathReport, PathStanding, RouterAdvertised, TryPath
-from zosfsm.lifecycles.resource import NETWORK, NetworkFacts, ReservationFacts
+from zosfsm.lifecycles.resource import NETWORK, NetworkFacts, NetworkSeen, PeerFacts, ReservationFacts
 from zosfsm.lifecycles.uplink_policy import Family, UplinkPolicy
 
 MAC = "02:00:00:00:00:01"
 NICS = ("eth1", "eth2", "eth10")
+LAN_ROUTE = IPv4Network("10.1.2.0/24")
+LAN_PEER = PeerFacts("lan", (LAN_ROUTE,), (IPv4Address("192.168.1.7"), 3000))
+RELAY = PeerFacts("relay", (), (IPv4Address("192.0.2.1"), 3000), (LAN_ROUTE,))
 
 
 def _servable(_known: Any, source: random.Random) -> ReservationFacts:
@@ -38,8 +41,13 @@ def _servable(_known: Any, source: random.Random) -> ReservationFacts:
         expiry=START + timedelta(days=source.choice((1, 30))),
         signature_holds=True,
         problem="",
-        network=value(NetworkFacts, source),
+        network=evolve(value(NetworkFacts, source), peers=(LAN_PEER, RELAY)),
     )
+
+
+def _look(*reached: str) -> Callable[[Any, random.Random], NetworkSeen]:
+    """A look at a network that found nothing but who answers."""
+    return lambda _known, _source: NetworkSeen((), reached)
 
 
 def _start(owner: str, previous: bool, install_on: str | None) -> Callable[[Any, random.Random], LeaseStart]:
@@ -140,6 +148,7 @@ HINTS: Hints = {
         lambda _known, _source: UplinkPolicy(),
     ),
     ReservationFacts: (_servable,) * 3,
+    NetworkSeen: (_look("lan"), _look()),
     LeaseStart: (
         _start("path:eth1/ipv4", True, None),
         _start("path:eth1/ipv4", False, None),

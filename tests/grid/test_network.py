@@ -6,17 +6,17 @@ import base64
 import copy
 import hashlib
 import json
+from ipaddress import IPv4Network
 from typing import Any
 
 import base58
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zosfsm.grid.errors import DocumentInvalid
 from zosfsm.grid.identity import Identity
-from zosfsm.grid.network import NetworkReservation, network_identifier
+from zosfsm.grid.network import NetworkReservation, network_identifier, parted
 
 FIRST = Identity.from_seed(b"1" * 32).identifier
 SECOND = Identity.from_seed(b"2" * 32).identifier
@@ -90,16 +90,15 @@ def test_the_sealed_key_is_in_no_text() -> None:
     assert "abab" not in repr(network)
 
 
-def test_a_network_that_two_peers_name_goes_to_the_last_the_relay_which_always_leads_there() -> None:
+def test_a_network_that_a_later_peer_repeats_is_its_fallback_and_stays_with_the_first() -> None:
     document = network_object()
     peers = document["net_resources"][0]["peers"]
     peers[1]["allowed_ips"] += ["10.1.2.0/24", "100.64.1.2/32"]
     network = NetworkReservation.from_text(json.dumps(document))
-    first, second = network.resource_of(FIRST).peers
+    (first, none), (second, fallback) = parted(network.resource_of(FIRST))
     before = NetworkReservation.from_text(json.dumps(network_object())).resource_of(FIRST).peers
-    repeated, own = before[0].allowed_ips[:2], before[0].allowed_ips[2:]
-    assert first == evolve(before[0], allowed_ips=own)
-    assert second == evolve(before[1], allowed_ips=(*before[1].allowed_ips, *repeated))
+    assert (first, second) == before
+    assert (none, fallback) == ((), (IPv4Network("10.1.2.0/24"), IPv4Network("100.64.1.2/32")))
     assert json.loads(json.dumps(network.to_document()))["net_resources"][0] == document["net_resources"][0]
 
 

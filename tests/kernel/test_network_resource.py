@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any
@@ -66,6 +67,15 @@ def _build(plan: NetworkPlan) -> tuple[str, ...]:
 
 def _differences(plan: NetworkPlan) -> tuple[str, ...]:
     return network_resource.differences(plan, wireguard_backend.offered())
+
+
+def _known(plan: NetworkPlan) -> bytes:
+    """The fingerprint of a network resource that is as planned."""
+    return network_resource.look_again(plan, wireguard_backend.offered(), b"").fingerprint
+
+
+def _differences_since(plan: NetworkPlan, known: bytes) -> tuple[str, ...]:
+    return network_resource.look_again(plan, wireguard_backend.offered(), known).differences
 
 
 def _teardown(identifier: str = "abc") -> tuple[str, ...]:
@@ -221,6 +231,24 @@ class TestMesh:
 
 
 @pytest.mark.kernel
+class TestLookAgain:
+    def test_traffic_and_handshakes_change_no_fingerprint(self, mesh: Any) -> None:
+        one, _ = mesh
+        assert one.succeeds("ip netns exec workload ping -q -c 1 -w 10 10.1.2.2")
+        # Links, addresses and neighbours are still settling a moment after they came up.
+        deadline = time.monotonic() + 60
+        while (known := one.run(_known, _plan(1, 2))) != one.run(_known, _plan(1, 2)):
+            assert time.monotonic() < deadline
+        assert known != b""
+        assert one.succeeds("ip netns exec workload ping -q -c 20 -i 0.01 10.1.2.2")
+        assert one.run(_known, _plan(1, 2)) == known
+
+    def test_what_is_not_there_at_all_is_looked_at_the_long_way(self, host: SeparateHost) -> None:
+        assert host.run(_differences_since, _plan(1, 2), b"") == host.run(_differences, _plan(1, 2)) != ()
+        assert host.run(_known, _plan(1, 2)) == b""
+
+
+@pytest.mark.kernel
 class TestRepair:
     def test_a_new_plan_is_applied_as_the_difference(self, host: SeparateHost) -> None:
         host.run(_build, _plan(1, 2))
@@ -260,15 +288,20 @@ class TestRepair:
     )
     def test_damage_is_named_and_repaired(self, host: SeparateHost, damage: str, complaint: str) -> None:
         assert host.run(_build, _plan(1, 2)) == ()
+        known = host.run(_known, _plan(1, 2))
         host.shell(damage)
-        assert any(complaint in sentence for sentence in host.run(_differences, _plan(1, 2)))
+        found = host.run(_differences, _plan(1, 2))
+        assert any(complaint in sentence for sentence in found)
+        assert host.run(_differences_since, _plan(1, 2), known) == found, "a look by the fingerprint sees it too"
         assert host.run(_build, _plan(1, 2)) == ()
 
     def test_a_killed_wireguard_is_named_and_replaced(self, host: SeparateHost) -> None:
         host.run(_build, _plan(1, 2))
+        known = host.run(_known, _plan(1, 2))
         (pid,) = host.run(wireguard_userspace._processes, "w-abc")
         os.kill(pid, signal.SIGKILL)
         assert host.run(_differences, _plan(1, 2)) != ()
+        assert host.run(_differences_since, _plan(1, 2), known) != ()
         assert host.run(_build, _plan(1, 2)) == ()
 
     def test_nothing_at_all_is_a_difference_and_is_torn_down_with_success(self, host: SeparateHost) -> None:
@@ -304,3 +337,74 @@ class TestRepair:
         with pytest.raises(KernelError, match="there is no link br-ndmz"):
             host.run(_build, _plan(1))
         assert host.run(_teardown) == ()
+
+
+def _lan_plan(number: int, is_direct: bool) -> NetworkPlan:
+    """The node 1 or 2 of a LAN, which both have the relay 3 as well; who has the other's routes?"""
+    other, relay = _peer(3 - number), _peer(3)
+    routes = other.allowed_ips
+    peers = (
+        evolve(other, allowed_ips=routes if is_direct else ()),
+        evolve(relay, allowed_ips=relay.allowed_ips if is_direct else (*relay.allowed_ips, *routes)),
+    )
+    return evolve(_plan(number), peers=peers)
+
+
+def _hears(plan: NetworkPlan, public_key: str) -> bool:
+    """Has the peer shaken hands?"""
+    peers = network_resource.look(plan, wireguard_backend.offered()).peers
+    return any(peer.public_key == public_key and peer.last_handshake is not None for peer in peers)
+
+
+@pytest.fixture
+def lan_and_relay() -> Iterator[tuple[SeparateHost, SeparateHost, SeparateHost]]:
+    """Two nodes in a LAN, and a relay, which is in the middle of their wire."""
+    with separate_hosts(3) as hosts:
+        for number, each in enumerate(hosts, 1):
+            _prepare(each, number)
+        for host, name in zip(hosts[:2], ("one", "two"), strict=True):
+            pair = f"ip link add wire netns {host.pid} type veth peer name {name} netns {hosts[2].pid}"
+            subprocess.run(pair.split(), check=True)
+            host.shell("ip link set wire master zos up")
+            hosts[2].shell(f"ip link set {name} master zos up")
+        for host in hosts[:2]:
+            assert host.succeeds("ping -q -c 1 -i 0.05 -w 10 192.0.2.3")
+        assert hosts[0].succeeds("ping -q -c 1 -i 0.05 -w 10 192.0.2.2")
+        for number, each in enumerate(hosts, 1):
+            plan = _plan(3, 1, 2) if number == 3 else _lan_plan(number, is_direct=False)
+            assert each.run(_build, plan) == ()
+            _join(each, number)
+        yield hosts
+
+
+@pytest.mark.kernel
+def test_routes_go_to_the_peer_in_the_lan_once_it_shook_hands_and_back_to_the_relay_when_it_is_cut(
+    lan_and_relay: tuple[SeparateHost, SeparateHost, SeparateHost],
+) -> None:
+    one, two, _ = lan_and_relay
+    ping = "ip netns exec workload ping -q -c 1 -w 20 10.1.2.2"
+    hops = "ip netns exec workload ping -c 1 -w 20 10.1.2.2 | grep -o 'ttl=[0-9]*'"
+    assert one.succeeds(ping)
+    assert one.shell(hops).strip() == "ttl=61", "over the relay it is a hop more"
+
+    # A peer without any route shakes hands all the same: that is how its LAN is known to work.
+    deadline = time.monotonic() + 60
+    while not one.run(_hears, _lan_plan(1, is_direct=False), _KEYS[1][1]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for number, host in enumerate((one, two), 1):
+        assert host.run(_differences, _lan_plan(number, is_direct=True)) != ()
+        assert host.run(_build, _lan_plan(number, is_direct=True)) == ()
+    assert one.succeeds(ping)
+    assert one.shell(hops).strip() == "ttl=62"
+
+    one.shell(
+        "nft add table netdev cut && "
+        "nft 'add chain netdev cut in { type filter hook ingress device wire priority 0; }' && "
+        "nft add rule netdev cut in ip saddr 192.0.2.2 drop"
+    )
+    assert not one.succeeds("ip netns exec workload ping -q -c 2 -i 0.2 -W 0.5 10.1.2.2")
+    for number, host in enumerate((one, two), 1):
+        assert host.run(_build, _lan_plan(number, is_direct=False)) == ()
+    assert one.succeeds(ping)
+    assert one.shell(hops).strip() == "ttl=61"

@@ -18,6 +18,8 @@ from zosfsm.lifecycles.resource import (
     ConnectNetwork,
     DeleteAsked,
     NetworkFacts,
+    NetworkSeen,
+    PeerFacts,
     Place,
     ReservationFacts,
     ReservePort,
@@ -27,6 +29,8 @@ from zosfsm.lifecycles.resource import (
     TearDownNetwork,
     VerifyNetwork,
 )
+from zosfsm.lifecycles.resource_routes import routed
+from zosfsm.lifecycles.resource_watch import FIRST_LOOK, LOOK_EVERY, LOOK_EVERY_WITH_FALLBACK, SILENT_AFTER
 
 NET = Asked(Resource(), "resource:net1")
 NETWORK = NetworkFacts("net1", "office", IPv4Network("10.1.0.0/16"), IPv4Network("10.1.1.0/24"), 3000, "key", "ab", ())
@@ -38,6 +42,15 @@ PLACE = Place(3000, IPv4Address("100.127.0.5"))
 NEW = ResourceData()
 BUILDING = ResourceData(wanted=FIRST, place=PLACE, seen=("1-1",))
 ACTIVE = ResourceData(current=FIRST, place=PLACE, seen=("1-1",))
+LAN_ROUTE, OTHER_ROUTE = IPv4Network("10.1.2.0/24"), IPv4Network("10.1.3.0/24")
+LAN_NETWORK = evolve(
+    NETWORK,
+    peers=(
+        PeerFacts("lan", (LAN_ROUTE,), (IPv4Address("192.168.1.7"), 3000)),
+        PeerFacts("relay", (OTHER_ROUTE,), (IPv4Address("203.0.113.5"), 3000), (LAN_ROUTE,)),
+    ),
+)
+WITH_LAN = evolve(ACTIVE, current=evolve(FIRST, network=LAN_NETWORK))
 UPDATING = evolve(ACTIVE, wanted=SECOND, seen=("1-1", "2-1"))
 
 
@@ -227,6 +240,49 @@ def test_the_place_is_remembered() -> None:
     assert NET.do("remember_place", evolve(BUILDING, place=None), Event("reserved", PLACE)).data == BUILDING
 
 
+# While it runs
+
+
+def watched(*differences: str, reached: tuple[str, ...] = ()) -> Event:
+    """A look at it that found something."""
+    return Event("watched", NetworkSeen(differences, reached))
+
+
+def test_what_the_kernel_has_differs_if_a_look_says_so() -> None:
+    assert agreed(NET.ask("differs", ACTIVE, watched("no route", "no firewall"))) == "no route; no firewall"
+    assert refused(NET.ask("differs", ACTIVE, watched())) == "the kernel has what was reserved"
+
+
+def test_routes_belong_elsewhere_if_others_answer_than_have_them() -> None:
+    reason = agreed(NET.ask("routes_belong_elsewhere", WITH_LAN, watched(reached=("lan",))))
+    assert reason == "1 peers with a fallback answer, 0 of them have their routes"
+    direct = evolve(WITH_LAN, direct=("lan",))
+    assert NET.ask("routes_belong_elsewhere", direct, watched()).holds
+    reason = refused(NET.ask("routes_belong_elsewhere", direct, watched(reached=("lan", "of an earlier version"))))
+    assert reason == "of the peers with a fallback those that answer have their routes"
+
+
+def test_the_peers_that_answer_are_remembered_if_they_have_a_fallback() -> None:
+    data = NET.do("remember_reached", WITH_LAN, watched(reached=("relay", "lan"))).data
+    assert data == evolve(WITH_LAN, direct=("lan",))
+
+
+def test_a_network_is_watched_and_more_often_where_it_has_a_fallback() -> None:
+    watch = only(NET.do("watch", ACTIVE).effects)
+    assert (watch.network, watch.place, watch.with_fallback) == (NETWORK, PLACE, ())
+    assert (watch.first, watch.every, watch.silent_after) == (FIRST_LOOK, LOOK_EVERY, SILENT_AFTER)
+    watch = only(NET.do("watch", evolve(WITH_LAN, direct=("lan", "of an earlier version"))).effects)
+    assert (watch.network, watch.with_fallback, watch.direct) == (routed(LAN_NETWORK, ("lan",)), ("lan",), ("lan",))
+    assert watch.every == LOOK_EVERY_WITH_FALLBACK
+
+
+def test_every_step_has_each_route_at_one_peer() -> None:
+    building = evolve(WITH_LAN, current=None, wanted=WITH_LAN.current)
+    assert NET.do("connect", building).effects == (ConnectNetwork(routed(LAN_NETWORK, ()), PLACE),)
+    direct = evolve(WITH_LAN, direct=("lan",))
+    assert NET.do("apply_current", direct).effects == (ApplyNetwork(routed(LAN_NETWORK, ("lan",)), PLACE),)
+
+
 # How it ends, and who is told
 
 
@@ -266,11 +322,9 @@ def test_a_failed_update_is_told_and_keeps_what_the_version_before_has() -> None
     assert outcomes(change.effects) == [Outcome("2-1", "network", Fate.REFUSED, NOW, "updating: no")]
 
 
-def test_a_network_that_is_up_is_announced_and_what_waits_follows() -> None:
-    assert told(NET.do("announce", ACTIVE).effects) == [("registration", "inventory_changed")]
-    waiting = NET.do("announce", evolve(ACTIVE, queued=SECOND))
-    assert told(waiting.effects) == [("registration", "inventory_changed"), ("resource:net1", "reserve")]
-    assert waiting.data == ACTIVE
+def test_a_network_that_is_up_is_announced() -> None:
+    change = NET.do("announce", ACTIVE)
+    assert (told(change.effects), change.data) == ([("registration", "inventory_changed")], ACTIVE)
 
 
 def test_a_wish_for_deletion_is_remembered_once() -> None:

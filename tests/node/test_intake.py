@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network
+from typing import Any
 
 from attrs import evolve
 from hypothesis import given
@@ -66,6 +68,17 @@ def test_a_network_becomes_facts_under_the_identifier_that_all_nodes_give_it() -
     assert facts.network.subnet == IPv4Network("10.1.1.0/24")
     assert facts.network.peers[0].endpoint is not None
     assert facts.network.peers[0].endpoint[1] == 3001
+
+
+def test_routes_that_an_earlier_peer_has_are_told_apart_as_fallback() -> None:
+    doubled: Any = document()
+    (peer,) = doubled["net_resources"][0]["peers"]
+    relay = {**peer, "subnet": "10.1.3.0/24", "wg_public_key": base64.b64encode(b"r" * 32).decode()}
+    doubled["net_resources"][0]["peers"] = [peer, relay]
+    facts = asked_for(request_of(reservation(doubled), NODE.identifier))
+    assert facts.network is not None
+    first, second = facts.network.peers
+    assert (first.fallback_ips, second.allowed_ips, second.fallback_ips) == ((), (), first.allowed_ips)
 
 
 def test_a_reservation_that_somebody_changed_after_it_was_signed_is_a_fact_too() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
@@ -21,6 +22,7 @@ from zosfsm.lifecycles.resource import ApplyNetwork, BuildNetwork, NetworkFacts,
 from zosfsm.node import network_edge as module
 from zosfsm.node.kernel_thread import KernelThread
 from zosfsm.node.network_edge import Holders, NetworkEdge, PlaceTaken, dmz_mac, left_behind, place_for
+from zosfsm.node.surroundings import Surroundings
 
 NODE = Identity.from_seed(b"n" * 32)
 NETWORK = NetworkFacts(
@@ -87,11 +89,23 @@ def test_a_dmz_mac_is_locally_administered_unicast_and_always_the_same(node_id: 
     assert len(mac.split(":")) == 6
 
 
+def surroundings(is_waiting: Callable[[Emission], bool]) -> Surroundings:
+    """A node that has no ears."""
+    return Surroundings(
+        report=lambda _machine, _event: None,
+        is_waiting=is_waiting,
+        in_background=lambda work: work.close(),
+        see=lambda _machine, _sight: None,
+        wake=lambda: None,
+        now=lambda: datetime.now(UTC),
+    )
+
+
 def edge(holders: Callable[[], Holders], is_waiting: Callable[[Emission], bool]) -> NetworkEdge:
     async def identity() -> Identity:
         return NODE
 
-    return NetworkEdge(KernelThread(), identity, holders, is_waiting)
+    return NetworkEdge(KernelThread(), identity, holders, surroundings(is_waiting))
 
 
 def answered(made: NetworkEdge, effect: Effect, machine: str = "resource:abc") -> Event:
@@ -153,7 +167,7 @@ def test_an_identity_that_cannot_be_read_fails_the_step_with_the_reason() -> Non
     async def identity() -> Identity:
         raise IdentityInvalid("expected a seed")
 
-    made = NetworkEdge(KernelThread(), identity, dict, lambda _emission: False)
+    made = NetworkEdge(KernelThread(), identity, dict, surroundings(lambda _emission: False))
     assert answered(made, BuildDmz(), "dmz") == Event("step_failed", reason="expected a seed")
 
 

@@ -153,7 +153,8 @@ def test_a_resource_tells_its_reservation_and_its_place(node: DrivenNode) -> Non
         "port": 2001,
         "dmz_address": "100.127.0.9",
         "expiry": "2024-05-31T12:00:00.000Z",
-        "peers": 0,
+        "seen": None,
+        "peers": [],
         "reason": "The kernel has what was reserved.",
     }
 
@@ -161,7 +162,7 @@ def test_a_resource_tells_its_reservation_and_its_place(node: DrivenNode) -> Non
 def test_an_orphan_being_removed_has_no_reservation_to_tell(node: DrivenNode) -> None:
     node.hears("resource:other", "teardown", None, "nobody wants it")
     (resource,) = node.document["resources"]
-    assert (resource["id"], resource["state"], resource["peers"]) == ("other", "tearing_down", 0)
+    assert (resource["id"], resource["state"], resource["peers"]) == ("other", "tearing_down", [])
     nothing = ("name", "user", "reservation", "subnet", "range", "port", "dmz_address", "expiry")
     assert all(resource[key] is None for key in nothing)
 

@@ -10,6 +10,7 @@ from tests.sim.wire import BRIDGE
 from tests.sim.world import SINGLETONS, World
 from zosfsm.lifecycles.connectivity_data import ConnectivityData
 from zosfsm.lifecycles.delivery import Fate
+from zosfsm.lifecycles.resource_routes import routed
 from zosfsm.lifecycles.uplink_policy import Family
 
 SETTLED = {
@@ -107,7 +108,7 @@ def _kernel(world: World) -> Iterator[str]:
         built, data = outside.networks.get(identifier), wanted.get(identifier)
         if built is None or data is None or data.current is None:
             yield f"{identifier}: the kernel has {built}, wanted is {data}"
-        elif not built.is_secured or not built.tunnel == built.links == data.current.network:
+        elif not built.is_secured or not built.tunnel == built.links == routed(data.current.network, data.direct):
             yield f"{identifier}: the kernel has another version than the machine"
         elif built.place != data.place:
             yield f"{identifier}: the kernel has it at {built.place}, the machine says {data.place}"

@@ -20,7 +20,7 @@ from zosfsm.lifecycles.lease_effects import ProbeAddress
 from zosfsm.lifecycles.path_data import AskEndpoints, ProveGateway, ResolveNames
 from zosfsm.lifecycles.polling import Polled, PollGrid
 from zosfsm.lifecycles.registration import Identified, PublishInventory, RegisterNode
-from zosfsm.lifecycles.resource import NetworkFacts, Place
+from zosfsm.lifecycles.resource import NetworkFacts, NetworkSeen, Place, WatchNetwork
 
 QUESTIONS = (
     AskEndpoints,
@@ -69,15 +69,22 @@ class Built:
 
 @define(eq=False)
 class Outside(Wire):
-    """The kernel of one node, and its ways to the grid; `done` is all that was asked of them."""
+    """The kernel of one node, and its ways to the grid; `done` is all that was asked of them.
+
+    `answering` are the public keys of the peers that shake hands.
+    """
 
     farm: int = 1
     networks: dict[str, Built] = field(factory=dict)
     done: list[tuple[str, Effect]] = field(factory=list)
+    answering: set[str] = field(factory=set)
 
     def carry_out(self, emission: Emission) -> Answer:
         """Does it, and answers."""
         effect: Any = emission.effect
+        if isinstance(effect, WatchNetwork):
+            self.world.at(effect.first, lambda: self._look(emission, effect))
+            return None
         handler: Callable[[str, Any], Answer] | None = getattr(self, f"_{_snake(type(effect).__name__)}", None)
         assert handler is not None, f"nobody carries out {type(effect).__name__}"
         return handler(emission.machine, effect)
@@ -177,6 +184,20 @@ class Outside(Wire):
             return Event("step_failed", reason=place)
         self.networks[effect.network.identifier] = Built(effect.network, True, effect.network, place)
         return Event("applied", place)
+
+    def _look(self, emission: Emission, effect: WatchNetwork) -> None:
+        instance = self.world.engine.instances.get(emission.machine)
+        if instance is None or instance.visit != emission.visit:
+            return
+        self.world.at(effect.every, lambda: self._look(emission, effect))
+        built = self.networks.get(effect.network.identifier)
+        is_as_told = built is not None and built.is_secured and built.links == built.tunnel == effect.network
+        differences = () if is_as_told else ("the kernel does not have what was reserved",)
+        reached = tuple(key for key in effect.with_fallback if key in self.answering)
+        if differences or reached != effect.direct:
+            reason = differences[0] if differences else "others answer"
+            seen = NetworkSeen(differences, reached)
+            self.world.step(emission.machine, Event("watched", seen, reason, emission.visit))
 
     def _tear_down_network(self, _machine: str, effect: Any) -> Answer:
         self.networks.pop(effect.identifier, None)

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from zosfsm.lifecycles.delivery import Fate, Outcome
 from zosfsm.lifecycles.polling import Polled, Request
-from zosfsm.lifecycles.resource import NETWORK, DeleteAsked, NetworkFacts, ReservationFacts
+from zosfsm.lifecycles.resource import NETWORK, DeleteAsked, NetworkFacts, PeerFacts, ReservationFacts
 
 NODE = "node"
 
@@ -55,6 +55,7 @@ class SimGrid:
         port: int = 3000,
         lasts: timedelta = timedelta(days=30),
         signed: bool = True,
+        peers: tuple[PeerFacts, ...] = (),
     ) -> Reservation:
         """A user's wish for a network, or for a new version of it."""
         number = len(self.reservations)
@@ -66,7 +67,7 @@ class SimGrid:
             port,
             f"key {number}",
             "ab",
-            (),
+            peers,
         )
         facts = ReservationFacts(f"{number}-1", "user", NODE, NODE, NETWORK, now + lasts, signed, "", network)
         reservation = Reservation(number, facts)

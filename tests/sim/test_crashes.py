@@ -21,6 +21,7 @@ STRIDE = 31
 # How machines are brought into states that a plain story does not lead through: effects that fail, and more.
 NO_FARM, REFUSAL = "the command line names no farm", "the grid refuses the node"
 SLOW_FIRST = "the NIC of first choice is slow to prove itself"
+RESTART = "the process is started again while a network is up"
 TROUBLES = (
     (),
     ("VerifyNetwork",),
@@ -33,6 +34,7 @@ TROUBLES = (
     (SLOW_FIRST,),
     (NO_FARM,),
     (REFUSAL,),
+    (RESTART,),
 )
 NEVER_STORED = {("resource", "requested"), ("connectivity", "off"), ("registration", "no_identity")}
 STATES = sorted(
@@ -63,6 +65,9 @@ def story(world: World, faults: Faults, trouble: tuple[str, ...]) -> Iterator[No
     first = world.grid.reserve("net1", world.now)
     faults.failing = set(trouble)
     yield from passing(10)
+    if RESTART in trouble:
+        world.restart()
+        yield from passing(3)
     faults.failing -= {"VerifyNetwork"}
     world.grid.reserve("net1", world.now, 3001)
     yield from passing(8)

@@ -109,6 +109,14 @@ def _deletes(world: World, _networks: list[Network], source: random.Random) -> N
         world.grid.delete(source.choice(world.grid.reservations[-3:]))
 
 
+def _damages(world: World, _networks: list[Network], source: random.Random) -> None:
+    for built in world.outside.networks.values():
+        if source.random() < 0.7:
+            built.tunnel = None
+        if source.random() < 0.3:
+            built.is_secured = False
+
+
 def _crashes(world: World, _networks: list[Network], source: random.Random) -> None:
     world.crash(lambda _emission: source.random() < 0.5)
     world.start()
@@ -135,6 +143,7 @@ DEEDS: dict[str, Deed] = {
     "reserves again": _reserves,
     "deletes": _deletes,
     "deletes again": _deletes,
+    "damages networks": _damages,
     "crashes": _crashes,
 }
 USERS_DEEDS = (
@@ -145,6 +154,7 @@ USERS_DEEDS = (
     "reserves again",
     "deletes",
     "deletes again",
+    "damages networks",
     "crashes",
 )
 

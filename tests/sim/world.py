@@ -26,6 +26,7 @@ from zosfsm.fsm.lifecycle import Event
 from zosfsm.fsm.machine import Delivery, Instance
 from zosfsm.lifecycles.catalogue import catalogue
 from zosfsm.lifecycles.interface_data import LinkSeen
+from zosfsm.lifecycles.resource import WatchNetwork
 from zosfsm.lifecycles.uplink_policy import UplinkPolicy
 
 MACHINES = catalogue()
@@ -301,7 +302,8 @@ class World:
         if self._open_questions.get(emission.machine) is emission:
             return self.outside.carry_out(emission)
         self.outside.done.append((emission.machine, emission.effect))
-        fault = self.fault(emission)
+        # Of a watch nothing is lost but with the process.
+        fault = None if isinstance(emission.effect, WatchNetwork) else self.fault(emission)
         if fault is Fault.IGNORED:
             return None
         if fault is Fault.FAILED:

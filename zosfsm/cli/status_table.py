@@ -11,7 +11,7 @@ from attrs import frozen
 from zosfsm.cli.grid_calls import printable
 from zosfsm.node.nic_evidence import PROVEN, fault
 from zosfsm.node.sentences import in_words, moment_in_words
-from zosfsm.node.status_entries import FamilyEntry, MachineEntry, Status
+from zosfsm.node.status_entries import FamilyEntry, MachineEntry, ResourceEntry, Status
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -113,12 +113,18 @@ def _resources(status: Status) -> Block:
             str(resource.subnet or ""),
             str(resource.port or ""),
             str(resource.dmz_address or ""),
-            str(resource.peers),
+            _peers(resource),
             moment_in_words(resource.expiry) if resource.expiry else "",
         )
         for resource in status.resources
     )
     return Block(("resource", "name", "state", "subnet", "port", "dmz address", "peers", "expiry"), rows)
+
+
+def _peers(resource: ResourceEntry) -> str:
+    """Those that are alive, of all."""
+    alive = sum(peer.alive for peer in resource.peers) if resource.seen else "?"
+    return f"{alive}/{len(resource.peers)}"
 
 
 def _warnings(status: Status) -> Block:

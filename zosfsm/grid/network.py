@@ -80,30 +80,30 @@ class NetworkReservation:
         return network
 
     def resource_of(self, node_id: str) -> NetResource:
-        """The part meant for this node, each network at the last peer that names it; DocumentInvalid where none is."""
+        """The part meant for this node. Raises DocumentInvalid where there is none."""
         for resource in self.net_resources:
             if resource.node_id == node_id:
-                return _with_each_network_once(resource)
+                return resource
         raise DocumentInvalid("net_resources", f"one entry for node {node_id}", "none")
 
     def to_document(self) -> dict[str, object]:
         return {**write(self), "net_id": ""}
 
 
+def parted(resource: NetResource) -> Iterator[tuple[Peer, tuple[AnyNetwork, ...]]]:
+    """Each peer with its own networks only, and beside it those of earlier peers for which it is the fallback."""
+    seen: set[AnyNetwork] = set()
+    for peer in resource.peers:
+        networks = tuple(dict.fromkeys(peer.allowed_ips))
+        own = tuple(network for network in networks if network not in seen)
+        yield evolve(peer, allowed_ips=own), tuple(network for network in networks if network in seen)
+        seen.update(networks)
+
+
 def network_identifier(user_id: str, name: str) -> str:
     """Names the network on every node: 13 characters of base58(md5(user id + name))."""
     digest = hashlib.md5((user_id + name).encode("utf-8"), usedforsecurity=False).digest()
     return base58.b58encode(digest)[:_IDENTIFIER_LENGTH].decode("ascii")
-
-
-def _with_each_network_once(resource: NetResource) -> NetResource:
-    # As WireGuard itself has it, and Zero-OS v0.2: the last peer is the relay, which always leads there.
-    seen: set[AnyNetwork] = set()
-    peers: list[Peer] = []
-    for peer in reversed(resource.peers):
-        peers.insert(0, evolve(peer, allowed_ips=tuple(route for route in peer.allowed_ips if route not in seen)))
-        seen.update(peer.allowed_ips)
-    return evolve(resource, peers=tuple(peers))
 
 
 def _check(network: NetworkReservation) -> None:

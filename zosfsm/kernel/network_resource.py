@@ -14,10 +14,11 @@ import re
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from zosfsm.kernel import dmz, firewall, namespaces, rulesets, wireguard_userspace
 from zosfsm.kernel.errors import KernelError
+from zosfsm.kernel.fingerprint import fingerprint
 from zosfsm.kernel.links import Links, Route
 from zosfsm.kernel.router_namespace import (
     address_differences,
@@ -27,7 +28,17 @@ from zosfsm.kernel.router_namespace import (
     router_differences,
     set_up_router,
 )
-from zosfsm.kernel.wireguard import MTU, Changes, Device, Network, Peer, PeerUpdate, WireGuard, difference
+from zosfsm.kernel.wireguard import (
+    MTU,
+    Changes,
+    Device,
+    Network,
+    Peer,
+    PeerStatus,
+    PeerUpdate,
+    WireGuard,
+    difference,
+)
 
 PUBLIC = "public"
 
@@ -107,6 +118,18 @@ class NetworkPlan:
         )
 
 
+@frozen
+class Look:
+    """What was seen of a network resource: `differences` to its plan, a sentence each, and its WireGuard peers.
+
+    `fingerprint` is of all but the peers, where there was no difference; b"" otherwise.
+    """
+
+    differences: tuple[str, ...]
+    peers: tuple[PeerStatus, ...]
+    fingerprint: bytes = b""
+
+
 def ensure_links(plan: NetworkPlan) -> None:
     """Namespace, bridge, LAN and the way to the DMZ, which must be there already."""
     bridge, outside = f"b-{plan.identifier}", f"l-{plan.identifier}"
@@ -151,11 +174,24 @@ def ensure_firewall(plan: NetworkPlan) -> None:
     firewall.ensure(plan.ruleset, plan.namespace)
 
 
-def differences(plan: NetworkPlan, wireguard: WireGuard) -> tuple[str, ...]:
-    """What is not as planned, a sentence each; empty if the network resource is as the three steps make it."""
+def look_again(plan: NetworkPlan, wireguard: WireGuard, known: bytes) -> Look:
+    """As `look`, but where the fingerprint is still `known`, that of a look at this plan, only WireGuard is asked."""
+    try:
+        print_now = fingerprint(plan.namespace, (f"b-{plan.identifier}", f"l-{plan.identifier}"))
+    except KernelError:
+        # Something is absent: which, and what it was to be, the long way tells.
+        return look(plan, wireguard)
+    if not print_now or print_now != known:
+        found = look(plan, wireguard)
+        return found if found.differences else evolve(found, fingerprint=print_now)
+    return evolve(_look_at_tunnel(plan, wireguard), fingerprint=known)
+
+
+def look(plan: NetworkPlan, wireguard: WireGuard) -> Look:
+    """Compares what there is with the plan, and reads how the peers are. Changes nothing."""
     found = _host_differences(plan)
     if not namespaces.exists(plan.namespace):
-        return (*found, f"expected the network namespace {plan.namespace}, found none")
+        return Look((*found, f"expected the network namespace {plan.namespace}, found none"), ())
     found += router_differences(plan.namespace)
     with Links(plan.namespace) as links:
         for name, kinds, addresses in (
@@ -166,10 +202,16 @@ def differences(plan: NetworkPlan, wireguard: WireGuard) -> tuple[str, ...]:
             found += link_differences(links, name, *kinds)
             found += address_differences(links, name, addresses)
         found += _route_differences(links, plan)
-    found += _tunnel_differences(plan, wireguard)
+    tunnel = _look_at_tunnel(plan, wireguard)
+    found += tunnel.differences
     if not firewall.matches(plan.ruleset, plan.namespace):
         found += (f"expected our firewall in {plan.namespace}, found other rules or none",)
-    return found
+    return Look(found, tunnel.peers)
+
+
+def differences(plan: NetworkPlan, wireguard: WireGuard) -> tuple[str, ...]:
+    """What is not as planned, a sentence each; empty if the network resource is as the three steps make it."""
+    return look(plan, wireguard).differences
 
 
 def teardown(identifier: str, wireguard: WireGuard) -> None:
@@ -260,16 +302,16 @@ def _route_differences(links: Links, plan: NetworkPlan) -> tuple[str, ...]:
     return found + tuple(f"expected no route to {network} over {plan.tunnel}, found one" for network in stale)
 
 
-def _tunnel_differences(plan: NetworkPlan, wireguard: WireGuard) -> tuple[str, ...]:
+def _look_at_tunnel(plan: NetworkPlan, wireguard: WireGuard) -> Look:
     if not wireguard.exists(plan.tunnel, plan.namespace):
-        return (f"expected the WireGuard device {plan.tunnel} to answer, found none that does",)
+        return Look((f"expected the WireGuard device {plan.tunnel} to answer, found none that does",), ())
     try:
         device = wireguard.device(plan.tunnel, plan.namespace)
     except KernelError as error:
         # A process that is just ending takes the question and gives no answer.
-        return (f"expected the WireGuard device {plan.tunnel} to answer, found: {error}",)
+        return Look((f"expected the WireGuard device {plan.tunnel} to answer, found: {error}",), ())
     changes = difference(device, plan.private_key, plan.listen_port, plan.peers)
-    return tuple(_sentences(plan.tunnel, device, changes))
+    return Look(tuple(_sentences(plan.tunnel, device, changes)), device.peers)
 
 
 def _sentences(tunnel: str, device: Device, changes: Changes) -> list[str]:

@@ -15,7 +15,6 @@ from zosfsm.fsm.definition import TIMEOUT
 from zosfsm.fsm.lifecycle import (
     Change,
     Context,
-    Effect,
     Event,
     Lifecycle,
     Tell,
@@ -33,6 +32,7 @@ from zosfsm.lifecycles.resource_data import (
     ConnectNetwork,
     DeleteAsked,
     NetworkFacts,
+    NetworkSeen,
     PeerFacts,
     Place,
     ReservationFacts,
@@ -41,7 +41,10 @@ from zosfsm.lifecycles.resource_data import (
     SecureNetwork,
     TearDownNetwork,
     VerifyNetwork,
+    WatchNetwork,
 )
+from zosfsm.lifecycles.resource_routes import having_fallback, routed
+from zosfsm.lifecycles.resource_watch import watching
 
 __all__ = [
     "NETWORK",
@@ -50,6 +53,7 @@ __all__ = [
     "ConnectNetwork",
     "DeleteAsked",
     "NetworkFacts",
+    "NetworkSeen",
     "PeerFacts",
     "Place",
     "ReservationFacts",
@@ -59,6 +63,7 @@ __all__ = [
     "SecureNetwork",
     "TearDownNetwork",
     "VerifyNetwork",
+    "WatchNetwork",
 ]
 
 NETWORK = "network"
@@ -82,6 +87,7 @@ class Resource(Lifecycle[ResourceData]):
         "connected": NoneType,
         "verified": NoneType,
         "applied": Place,
+        "watched": NetworkSeen,
         "step_failed": NoneType,
         "torn_down": NoneType,
         "delete": DeleteAsked,
@@ -170,6 +176,22 @@ class Resource(Lifecycle[ResourceData]):
             return no(f"reservation {present.reservation_id} is over")
         return yes(f"reservation {present.reservation_id} was neither deleted nor has it expired")
 
+    @guard
+    def differs(self, context: Here, event: Event) -> Verdict:
+        differences = _look(event).differences
+        if differences:
+            return yes("; ".join(differences))
+        return no("the kernel has what was reserved")
+
+    @guard
+    def routes_belong_elsewhere(self, context: Here, event: Event) -> Verdict:
+        network = _current_network(context)
+        answering = having_fallback(network, _look(event).reached)
+        direct = having_fallback(network, context.data.direct)
+        if answering != direct:
+            return yes(f"{len(answering)} peers with a fallback answer, {len(direct)} of them have their routes")
+        return no("of the peers with a fallback those that answer have their routes")
+
     @deadline
     def expiry(self, context: Here) -> datetime | None:
         present = context.data.present
@@ -238,9 +260,16 @@ class Resource(Lifecycle[ResourceData]):
 
     @action
     def apply_current(self, context: Here, event: Event) -> Next:
-        current = context.data.current
-        assert current is not None and current.network is not None
-        return Change(context.data, (ApplyNetwork(current.network, context.data.place),))
+        network = routed(_current_network(context), context.data.direct)
+        return Change(context.data, (ApplyNetwork(network, context.data.place),))
+
+    @action
+    def watch(self, context: Here, event: Event) -> Next:
+        return Change(context.data, (watching(_current_network(context), _place(context), context.data.direct),))
+
+    @action
+    def remember_reached(self, context: Here, event: Event) -> Next:
+        return Change(evolve(context.data, direct=having_fallback(_current_network(context), _look(event).reached)))
 
     @action
     def tear_down(self, context: Here, event: Event) -> Next:
@@ -272,11 +301,15 @@ class Resource(Lifecycle[ResourceData]):
     @action
     def announce(self, context: Here, event: Event) -> Next:
         changed = Tell("registration", "inventory_changed", None, "a WireGuard port came into use")
-        return self._followed_up(context, (changed,))
+        return Change(context.data, (changed,))
 
     @action
     def follow_up(self, context: Here, event: Event) -> Next:
-        return self._followed_up(context, ())
+        queued = context.data.queued
+        if queued is None:
+            return Change(context.data)
+        again = Tell(context.name, "reserve", queued, "it came while another version was being worked on")
+        return Change(evolve(context.data, queued=None), (again,))
 
     @action
     def remember_deletion(self, context: Here, event: Event) -> Next:
@@ -310,13 +343,6 @@ class Resource(Lifecycle[ResourceData]):
         verdicts = (ask(context, event) for ask in questions)
         return next((verdict.reason for verdict in verdicts if not verdict.holds), event.reason)
 
-    def _followed_up(self, context: Here, effects: tuple[Effect, ...]) -> Next:
-        queued = context.data.queued
-        if queued is None:
-            return Change(context.data, effects)
-        again = Tell(context.name, "reserve", queued, "it came while another version was being worked on")
-        return Change(evolve(context.data, queued=None), (*effects, again))
-
 
 def _facts(event: Event) -> ReservationFacts:
     assert isinstance(event.data, ReservationFacts)
@@ -328,6 +354,11 @@ def _asked(event: Event) -> DeleteAsked:
     return event.data
 
 
+def _look(event: Event) -> NetworkSeen:
+    assert isinstance(event.data, NetworkSeen)
+    return event.data
+
+
 def _seen(context: Here, facts: ReservationFacts) -> tuple[str, ...]:
     return (*context.data.seen, facts.reservation_id)[-REMEMBERED_RESERVATIONS:]
 
@@ -335,7 +366,13 @@ def _seen(context: Here, facts: ReservationFacts) -> tuple[str, ...]:
 def _wanted_network(context: Here) -> NetworkFacts:
     wanted = context.data.wanted
     assert wanted is not None and wanted.network is not None
-    return wanted.network
+    return routed(wanted.network, context.data.direct)
+
+
+def _current_network(context: Here) -> NetworkFacts:
+    current = context.data.current
+    assert current is not None and current.network is not None
+    return current.network
 
 
 def _place(context: Here) -> Place:

@@ -5,7 +5,7 @@ No private key is ever in it: it stays sealed to the node, and only the kernel e
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from attrs import frozen
@@ -15,11 +15,12 @@ from zosfsm.fsm.lifecycle import Effect
 
 @frozen
 class PeerFacts:
-    """One peer of the network resource, as reserved."""
+    """One peer, as reserved. `fallback_ips` are routes of earlier peers, for while those are silent."""
 
     public_key: str
     allowed_ips: tuple[IPv4Network | IPv6Network, ...]
     endpoint: tuple[IPv4Address | IPv6Address, int] | None
+    fallback_ips: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 @frozen
@@ -68,11 +69,23 @@ class Place:
 
 
 @frozen
+class NetworkSeen:
+    """What was seen of it and is not as it should be.
+
+    `differences` to what it should be, in sentences, the first ones; `reached` are the public keys of those peers with
+    a fallback that answer.
+    """
+
+    differences: tuple[str, ...] = ()
+    reached: tuple[str, ...] = ()
+
+
+@frozen
 class ResourceData:
     """`current` is what the kernel has, `wanted` what is being worked on, `queued` what comes after that.
 
     `seen` are the reservations that were dealt with, `deletions` those of which the grid is to be told that they are
-    gone, once they are.
+    gone, once they are. `direct` are the public keys of the peers with a fallback that have their routes themselves.
     """
 
     current: ReservationFacts | None = None
@@ -82,6 +95,7 @@ class ResourceData:
     fault: str = ""
     seen: tuple[str, ...] = ()
     deletions: tuple[DeleteAsked, ...] = ()
+    direct: tuple[str, ...] = ()
 
     @property
     def present(self) -> ReservationFacts | None:
@@ -135,6 +149,23 @@ class ApplyNetwork(Effect):
 
     network: NetworkFacts
     place: Place | None
+
+
+@frozen
+class WatchNetwork(Effect):
+    """Look at it as long as the machine stays in its state; tell watched once it is not as it is said to be here.
+
+    That is: the kernel has something else than `network` and `place`, or of the peers `with_fallback` others than
+    `direct` have shaken hands within `silent_after`. A look that fails says nothing. `first` is how long after now.
+    """
+
+    network: NetworkFacts
+    place: Place
+    with_fallback: tuple[str, ...]
+    direct: tuple[str, ...]
+    first: timedelta
+    every: timedelta
+    silent_after: timedelta
 
 
 @frozen

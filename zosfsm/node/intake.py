@@ -6,9 +6,10 @@ Nothing is refused here: what is wrong with a reservation becomes a fact, and st
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Network
 
 from zosfsm.grid.errors import DocumentInvalid
-from zosfsm.grid.network import NetResource, NetworkReservation, Peer, network_identifier
+from zosfsm.grid.network import NetResource, NetworkReservation, Peer, network_identifier, parted
 from zosfsm.grid.reservations import Poll, Reservation, ReservationType, Unreadable
 from zosfsm.grid.signing import reservation_holds
 from zosfsm.lifecycles.polling import Polled, Request
@@ -63,13 +64,13 @@ def _facts(identifier: str, document: NetworkReservation, resource: NetResource)
         listen_port=resource.wg_listen_port,
         public_key=resource.wg_public_key,
         sealed_private_key=resource.wg_private_key,
-        peers=tuple(_peer(peer) for peer in resource.peers),
+        peers=tuple(_peer(peer, fallback) for peer, fallback in parted(resource)),
     )
 
 
-def _peer(peer: Peer) -> PeerFacts:
+def _peer(peer: Peer, fallback: tuple[IPv4Network | IPv6Network, ...]) -> PeerFacts:
     endpoint = (peer.endpoint.address, peer.endpoint.port) if peer.endpoint else None
-    return PeerFacts(peer.wg_public_key, peer.allowed_ips, endpoint)
+    return PeerFacts(peer.wg_public_key, peer.allowed_ips, endpoint, fallback)
 
 
 def _unreadable(bad: Unreadable, own_node_id: str) -> Request:

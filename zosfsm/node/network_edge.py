@@ -12,12 +12,13 @@ from ipaddress import IPv4Address, IPv4Network
 
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
+from zosfsm.fsm.machine import Instance
 from zosfsm.grid.errors import GridError
 from zosfsm.grid.identity import Identity
 from zosfsm.kernel import dmz, network_resource
 from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.links import Links
-from zosfsm.kernel.network_resource import NetworkPlan
+from zosfsm.kernel.network_resource import Look, NetworkPlan
 from zosfsm.kernel.wireguard import Peer, WireGuard
 from zosfsm.kernel.wireguard_backend import offered
 from zosfsm.lifecycles.connectivity import BRIDGE
@@ -29,12 +30,16 @@ from zosfsm.lifecycles.resource import (
     NetworkFacts,
     Place,
     ReservePort,
+    ResourceData,
     SecureNetwork,
     TearDownNetwork,
     VerifyNetwork,
+    WatchNetwork,
 )
 from zosfsm.node.executor import Failure, Handler, failing
 from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.network_watch import NetworkWatch
+from zosfsm.node.surroundings import Surroundings
 
 KEEPALIVE_SECONDS = 20
 FIRST_DMZ_ADDRESS = IPv4Address("100.127.0.2")
@@ -56,13 +61,13 @@ class NetworkEdge:
         kernel: KernelThread,
         identity: Callable[[], Awaitable[Identity]],
         holders: Callable[[], Holders],
-        is_waiting: Callable[[Emission], bool],
+        surroundings: Surroundings,
     ) -> None:
-        """`is_waiting`: has the machine not yet taken the answer to this effect?"""
         self._kernel = kernel
         self._identity = identity
         self._holders = holders
-        self._is_waiting = is_waiting
+        self._is_waiting = surroundings.is_waiting
+        self._watch = NetworkWatch(self._look, surroundings)
         self._promised: dict[str, tuple[Emission, Place]] = {}
         self._wireguard: WireGuard | None = None
         # So that a DMZ which is gone comes back as closed as it was.
@@ -82,12 +87,13 @@ class NetworkEdge:
             VerifyNetwork: self._verify,
             ApplyNetwork: self._apply,
             TearDownNetwork: self._tear_down,
+            WatchNetwork: self._watch.begin,
         }
 
     @property
     def failures(self) -> Mapping[type[Effect], Failure]:
         """How each effect fails."""
-        return {effect: failing("step_failed") for effect in self.handlers}
+        return {effect: failing("step_failed") for effect in self.handlers if effect is not WatchNetwork}
 
     async def _build_dmz(self, emission: Emission) -> Event:
         effect = emission.effect
@@ -186,6 +192,10 @@ class NetworkEdge:
             lambda: network_resource.teardown(effect.identifier, self._tunnels()), Event("torn_down")
         )
 
+    async def _look(self, effect: WatchNetwork, known: bytes) -> Look:
+        plan = _plan(effect.network, effect.place, await self._identity())
+        return await self._kernel.run(lambda: network_resource.look_again(plan, self._tunnels(), known))
+
     async def _step(self, work: Callable[[Identity], Event]) -> Event:
         try:
             return await self._kernel.run(partial(work, await self._identity()))
@@ -229,6 +239,15 @@ class NetworkEdge:
         if self._wireguard is None:
             self._wireguard = offered()
         return self._wireguard
+
+
+def places(instances: Mapping[str, Instance]) -> Holders:
+    """Who has which port and DMZ address; also while it is being torn down."""
+    return {
+        name.partition(":")[2]: instance.data.place
+        for name, instance in instances.items()
+        if isinstance(instance.data, ResourceData) and instance.data.place is not None and instance.state != "failed"
+    }
 
 
 def place_for(network: NetworkFacts, present: Place | None, holders: Holders) -> Place:

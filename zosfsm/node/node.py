@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -24,7 +24,6 @@ from zosfsm.lifecycles.lease_effects import ProbeAddress
 from zosfsm.lifecycles.path_data import AskEndpoints, ProveGateway, ResolveNames
 from zosfsm.lifecycles.polling import PollGrid
 from zosfsm.lifecycles.registration import PublishInventory, RegisterNode
-from zosfsm.lifecycles.resource import Place, ResourceData
 from zosfsm.node.clock import SteadyClock
 from zosfsm.node.configuration import Configuration
 from zosfsm.node.executor import Executor
@@ -38,6 +37,7 @@ from zosfsm.node.router_edge import RouterEdge
 from zosfsm.node.status import StatusFile
 from zosfsm.node.status_document import SINGLETONS, Fault
 from zosfsm.node.store import Store
+from zosfsm.node.surroundings import Surroundings
 from zosfsm.node.teardown_order import of_kind, teardown_layers
 from zosfsm.node.transition_log import told_to_log
 from zosfsm.node.trial_edge import TrialEdge
@@ -235,9 +235,10 @@ class Node:
             async with asyncio.timeout(LOADING_PAUSE_SECONDS):
                 await self._may_load.wait()
         module = await asyncio.to_thread(load_service, self._configuration)
-        self._service = module.Service(
-            self._configuration, self._kernel, self._report, self._in_background, self._holders, self._is_waiting
+        surroundings = Surroundings(
+            self._report, self._is_waiting, self._in_background, self._status.see, self._wake, self._clock.now
         )
+        self._service = module.Service(self._configuration, self._kernel, lambda: self.engine.instances, surroundings)
         self._service.offer(self._executor)
         return self._service
 
@@ -324,16 +325,6 @@ class Node:
         """Is the machine still in the state in which it asked for this?"""
         instance = self.engine.instances.get(emission.machine)
         return instance is not None and instance.visit == emission.visit
-
-    def _holders(self) -> Mapping[str, Place]:
-        """Who has which port and DMZ address; also while it is being torn down."""
-        holders: dict[str, Place] = {}
-        for name in self._resources():
-            data = self.engine.instances[name].data
-            assert isinstance(data, ResourceData)
-            if data.place is not None and self.engine.instances[name].state != "failed":
-                holders[name.partition(":")[2]] = data.place
-        return holders
 
     def _resources(self) -> list[str]:
         return of_kind("resource", self.engine.instances)

@@ -6,7 +6,7 @@ line feed at the very end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from attrs import field, frozen
@@ -15,10 +15,22 @@ Labels = tuple[tuple[str, str], ...]
 
 
 @frozen
+class NetworkFigures:
+    """The peers of one network resource together, as they were seen last."""
+
+    peers: int
+    alive: int
+    last_handshake: datetime | None
+    received_bytes: int
+    sent_bytes: int
+
+
+@frozen
 class Figures:
     """What is exposed; None where it is not known (yet).
 
-    `states` and `lease_expiries` are by machine, `proven` by NIC and family, `resources` by state, `warnings` by code.
+    `states` and `lease_expiries` are by machine, `proven` by NIC and family, `resources` by state, `warnings` by code,
+    `networks` by network resource.
     """
 
     states: Mapping[str, str]
@@ -29,6 +41,7 @@ class Figures:
     resources: Mapping[str, int] = field(factory=dict)
     lease_expiries: Mapping[str, datetime] = field(factory=dict)
     warnings: Mapping[str, int] = field(factory=dict)
+    networks: Mapping[str, NetworkFigures] = field(factory=dict)
 
 
 def exposition(figures: Figures) -> str:
@@ -82,7 +95,29 @@ def exposition(figures: Figures) -> str:
         "Warnings by code.",
         (((("code", code),), count) for code, count in figures.warnings.items()),
     )
+    lines += _of_networks(figures.networks)
     return "\n".join(lines) + "\n"
+
+
+def _of_networks(networks: Mapping[str, NetworkFigures]) -> list[str]:
+    lines: list[str] = []
+    for name, text, value in _NETWORK_GAUGES:
+        samples = (((("resource", key),), value(figures)) for key, figures in networks.items())
+        lines += _metric(name, "gauge", text, ((labels, number) for labels, number in samples if number is not None))
+    return lines
+
+
+_NETWORK_GAUGES: tuple[tuple[str, str, Callable[[NetworkFigures], float | None]], ...] = (
+    ("zosfsm_resource_peers", "WireGuard peers of a network resource.", lambda each: each.peers),
+    ("zosfsm_resource_peers_alive", "Those that have shaken hands within the last 180 s.", lambda each: each.alive),
+    (
+        "zosfsm_resource_last_handshake_timestamp_seconds",
+        "The latest handshake with any peer, in seconds since 1970.",
+        lambda each: each.last_handshake.timestamp() if each.last_handshake else None,
+    ),
+    ("zosfsm_resource_received_bytes", "From all peers since the tunnel was made.", lambda each: each.received_bytes),
+    ("zosfsm_resource_sent_bytes", "To all peers since the tunnel was made.", lambda each: each.sent_bytes),
+)
 
 
 def _metric(name: str, kind: str, text: str, samples: Iterable[tuple[Labels, float]]) -> list[str]:

@@ -5,38 +5,42 @@ All this is slow to load, and none of it is needed before there is an address: t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from zosfsm import __version__
-from zosfsm.fsm.engine import Emission
+from zosfsm.fsm.machine import Instance
 from zosfsm.kernel import network_resource
 from zosfsm.node.configuration import Configuration
-from zosfsm.node.executor import Executor, Report
+from zosfsm.node.executor import Executor
 from zosfsm.node.grid_edge import GridEdge
 from zosfsm.node.inventory_watch import InventoryWatch
 from zosfsm.node.kernel_thread import KernelThread
-from zosfsm.node.network_edge import Holders, NetworkEdge, left_behind
+from zosfsm.node.network_edge import Holders, NetworkEdge, left_behind, places
 from zosfsm.node.reachability_edge import ReachabilityEdge
+from zosfsm.node.surroundings import Surroundings
 
 
 class Service:
-    """Belongs to the node's loop. `holders` answers the networks' places, `is_waiting` who wants an answer still."""
+    """Belongs to the node's loop. `instances` answers the machines."""
 
     def __init__(
         self,
         configuration: Configuration,
         kernel: KernelThread,
-        report: Report,
-        in_background: Callable[[Coroutine[Any, Any, Any]], None],
-        holders: Callable[[], Holders],
-        is_waiting: Callable[[Emission], bool],
+        instances: Callable[[], Mapping[str, Instance]],
+        surroundings: Surroundings,
     ) -> None:
         self._kernel = kernel
         self._reachability = ReachabilityEdge(configuration)
+
+        def holders() -> Holders:
+            return places(instances())
+
         self._grid = GridEdge(configuration, kernel, lambda: _ports(holders()), __version__, self._reachability.resolve)
-        self._inventory = InventoryWatch(kernel, report, in_background, lambda: self._grid.published)
-        self._networks = NetworkEdge(kernel, self._grid.identity, holders, is_waiting)
+        self._inventory = InventoryWatch(
+            kernel, surroundings.report, surroundings.in_background, lambda: self._grid.published
+        )
+        self._networks = NetworkEdge(kernel, self._grid.identity, holders, surroundings)
 
     def offer(self, executor: Executor) -> None:
         """From now on the executor has these edges too, and there are no others."""

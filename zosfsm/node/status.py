@@ -22,7 +22,9 @@ from zosfsm.fsm.machine import Instance
 from zosfsm.lifecycles.path_data import PathStanding
 from zosfsm.lifecycles.uplink_policy import Family
 from zosfsm.node.configuration import Configuration
-from zosfsm.node.prometheus import Figures, exposition
+from zosfsm.node.network_sight import NetworkSight
+from zosfsm.node.peer_status import network_figures, silent_peers_warning
+from zosfsm.node.prometheus import Figures, NetworkFigures, exposition
 from zosfsm.node.status_document import (
     ONLINE,
     SINGLETONS,
@@ -71,11 +73,14 @@ class _Part:
     resource: str
     warning: WarningEntry | None
     expiry: datetime | None
+    sight: NetworkSight | None
+    figures: NetworkFigures | None
 
-    def holds(self, instance: Instance) -> bool:
+    def holds(self, instance: Instance, sight: NetworkSight | None) -> bool:
         """Would it be composed the same again? A state changes with the visit only."""
         return (
             self.instance is instance
+            and self.sight is sight
             and self.data is instance.data
             and self.visit == instance.visit
             and self.event == instance.event
@@ -111,6 +116,7 @@ class StatusFile:
         self._age = process_age_seconds()
         self._faults: dict[Fault, WarningEntry] = {}
         self._parts: dict[str, _Part] = {}
+        self._sights: dict[str, NetworkSight] = {}
         self._nics: dict[str, _NicText] = {}
         self._singletons = {name: _Singleton() for name in SINGLETONS}
         self._known_beforehand = tuple(configuration_warnings(configuration))
@@ -129,6 +135,10 @@ class StatusFile:
     def remove_fault(self, fault: Fault) -> None:
         """It is over."""
         self._faults.pop(fault, None)
+
+    def see(self, machine: str, sight: NetworkSight) -> None:
+        """What was seen of a network resource's peers; it is published with the next document."""
+        self._sights[machine] = sight
 
     def count_transition(self) -> None:
         """One more for `zosfsm_transitions_total`."""
@@ -150,11 +160,12 @@ class StatusFile:
 
     def _refresh(self, engine: Engine, now: datetime) -> None:
         for name, instance in engine.instances.items():
-            part = self._parts.get(name)
-            if part is None or not part.holds(instance):
-                self._parts[name] = _part(instance, engine, part)
+            part, sight = self._parts.get(name), self._sights.get(name)
+            if part is None or not part.holds(instance, sight):
+                self._parts[name] = _part(instance, engine, part, sight)
         if len(self._parts) > len(engine.instances):
             self._parts = {name: part for name, part in self._parts.items() if name in engine.instances}
+            self._sights = {name: sight for name, sight in self._sights.items() if name in engine.instances}
         self._nics = {name: self._nic(name) for name in sorted(self._parts) if name.startswith("interface:")}
         for name, singleton in self._singletons.items():
             self._refresh_singleton(name, singleton, engine, now)
@@ -238,6 +249,9 @@ class StatusFile:
             },
             lease_expiries={name: part.expiry for name, part in sorted(self._parts.items()) if part.expiry},
             warnings=Counter(warning.code for warning in warnings),
+            networks={
+                name.partition(":")[2]: part.figures for name, part in sorted(self._parts.items()) if part.figures
+            },
         )
 
     def _is_published(self, document: str, metrics: str) -> bool:
@@ -263,9 +277,9 @@ def process_age_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _part(instance: Instance, engine: Engine, before: _Part | None) -> _Part:
+def _part(instance: Instance, engine: Engine, before: _Part | None, sight: NetworkSight | None) -> _Part:
     definition = engine.runner(instance.name).definition
-    resource = resource_entry(instance)
+    resource = resource_entry(instance, sight)
     family = family_entry(instance)
     return _Part(
         instance=instance,
@@ -278,8 +292,10 @@ def _part(instance: Instance, engine: Engine, before: _Part | None) -> _Part:
         machine=_keyed(instance.name, machine_entry(instance, definition)),
         family=family,
         resource=to_json(resource) if resource else "",
-        warning=_lasting(machine_warning(instance), family, before),
+        warning=_lasting(machine_warning(instance) or silent_peers_warning(instance, sight), family, before),
         expiry=lease_expiry(instance),
+        sight=sight,
+        figures=network_figures(sight),
     )
 
 

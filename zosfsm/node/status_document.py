@@ -19,6 +19,8 @@ from zosfsm.lifecycles.registration import RegistrationData
 from zosfsm.lifecycles.resource import ResourceData
 from zosfsm.lifecycles.uplink_policy import Family
 from zosfsm.node.configuration import Configuration
+from zosfsm.node.network_sight import NetworkSight
+from zosfsm.node.peer_status import peer_entries
 from zosfsm.node.status_entries import (
     FamilyEntry,
     InterfaceEntry,
@@ -105,7 +107,7 @@ def family_entry(instance: Instance) -> FamilyEntry | None:
     )
 
 
-def resource_entry(instance: Instance) -> ResourceEntry | None:
+def resource_entry(instance: Instance, sight: NetworkSight | None) -> ResourceEntry | None:
     """A network resource; None for any other machine."""
     data = instance.data
     if not isinstance(data, ResourceData):
@@ -124,7 +126,8 @@ def resource_entry(instance: Instance) -> ResourceEntry | None:
         dmz_address=data.place.dmz_address if data.place else None,
         since=instance.since,
         expiry=facts.expiry if facts else None,
-        peers=len(network.peers) if network else 0,
+        seen=sight.at if sight else None,
+        peers=peer_entries(data, sight),
         reason=_evidence(instance),
     )
 

@@ -11,8 +11,10 @@ from ipaddress import (
     IPv4Network,
     IPv6Address,
     IPv6Interface,
+    IPv6Network,
     ip_address,
     ip_interface,
+    ip_network,
 )
 from typing import Any, TypeAlias
 
@@ -23,6 +25,7 @@ SCHEMA_VERSION = 2
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Interface: TypeAlias = IPv4Interface | IPv6Interface
+Network: TypeAlias = IPv4Network | IPv6Network
 
 
 @frozen
@@ -107,8 +110,29 @@ class UplinkEntry:
 
 
 @frozen
+class PeerEntry:
+    """A peer of a network resource, and how it was when it was looked at last.
+
+    `via` is the public key of the peer by way of which its routes go while it is silent; None: they go to it itself.
+    `endpoint` None: it has not called yet, and is not called.
+    """
+
+    public_key: str
+    routes: tuple[Network, ...]
+    via: str | None
+    endpoint: str | None
+    alive: bool
+    last_handshake: datetime | None
+    received_bytes: int
+    sent_bytes: int
+
+
+@frozen
 class ResourceEntry:
-    """One network resource. What its reservation says is None where there is none (an orphan being removed)."""
+    """One network resource. What its reservation says is None where there is none (an orphan being removed).
+
+    `seen` is when its peers were looked at last; None: not yet.
+    """
 
     id: str
     name: str | None
@@ -121,7 +145,8 @@ class ResourceEntry:
     dmz_address: IPv4Address | None
     since: datetime
     expiry: datetime | None
-    peers: int
+    seen: datetime | None
+    peers: tuple[PeerEntry, ...]
     reason: str
 
 
@@ -189,11 +214,11 @@ def moment(at: datetime) -> str:
 
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter()
-    for kind in (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface):
+    for kind in (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network):
         converter.register_unstructure_hook(kind, str)
         converter.register_structure_hook(kind, _from_text)
     # Of whichever family: the text says it.
-    for either, read in ((Address, ip_address), (Interface, ip_interface)):
+    for either, read in ((Address, ip_address), (Interface, ip_interface), (Network, ip_network)):
         converter.register_structure_hook(either, _reading(read))
         converter.register_structure_hook(either | None, _reading_or_none(read))
     converter.register_unstructure_hook(datetime, moment)

@@ -137,6 +137,24 @@ _UPLINK = _object(
     },
 )
 
+_PEER = _object(
+    "A peer of a network resource, as it was when it was looked at last.",
+    {
+        "public_key": _TEXT,
+        "routes": {"type": "array", "items": _TEXT, "description": "the networks behind it"},
+        "via": _told(
+            _TEXT_OR_NULL, "the public key of its fallback, to which its routes go; null: they go to the peer itself"
+        ),
+        "endpoint": _told(
+            _TEXT_OR_NULL, "where it called from last, or else is called; null: it is the one that calls"
+        ),
+        "alive": {"type": "boolean", "description": "it has shaken hands within the last 180 s"},
+        "last_handshake": _or_null(_MOMENT),
+        "received_bytes": _COUNT,
+        "sent_bytes": _COUNT,
+    },
+)
+
 _RESOURCE = _object(
     "A network resource. What its reservation says is null where an orphan is being removed.",
     {
@@ -151,7 +169,8 @@ _RESOURCE = _object(
         "dmz_address": _or_null(_ADDRESS),
         "since": _MOMENT,
         "expiry": _or_null(_MOMENT),
-        "peers": _COUNT,
+        "seen": _told(_or_null(_MOMENT), "when the peers were looked at last"),
+        "peers": {"type": "array", "items": {"$ref": "#/$defs/peer"}},
         "reason": _TEXT,
     },
 )
@@ -205,6 +224,7 @@ SCHEMA: Schema = {
         "lease": _LEASE,
         "router": _ROUTER,
         "resource": _RESOURCE,
+        "peer": _PEER,
         "warning": _WARNING,
     },
 }

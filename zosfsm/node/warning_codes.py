@@ -77,6 +77,11 @@ _ALL = (
     WarningCode("dmz-down", "Users' networks have no way to the internet; their meshes work."),
     WarningCode("resource-failed", "A network resource could not be built; its user was told why."),
     WarningCode("resource-damaged", "A network resource is not as it was reserved; the repair is tried again."),
+    WarningCode(
+        "peer-silent",
+        "A peer that a network resource calls has never shaken hands with it.",
+        "look at the node there, and at the way for UDP to its endpoint",
+    ),
     WarningCode("rollback-blocked", "What a failed build left is not all removed; it is tried again."),
     WarningCode("teardown-blocked", "A network resource is not all removed; it is tried again."),
     WarningCode("program-fault", "The program has a fault; the machine stayed as it was.", "report it"),
