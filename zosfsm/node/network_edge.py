@@ -1,28 +1,22 @@
-"""Carries out what the DMZ and the network resources ask of the kernel. Decides nothing.
+"""Carries out what the network resources ask of the kernel. Decides nothing.
 
 The users' private keys pass through here, from the sealed reservation to the kernel, and are kept nowhere.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network
 
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
-from zosfsm.fsm.machine import Instance
 from zosfsm.grid.errors import GridError
 from zosfsm.grid.identity import Identity
-from zosfsm.kernel import dmz, network_resource
+from zosfsm.kernel import network_resource
 from zosfsm.kernel.errors import KernelError
-from zosfsm.kernel.links import Links
 from zosfsm.kernel.network_resource import Look, NetworkPlan
 from zosfsm.kernel.wireguard import Peer, WireGuard
 from zosfsm.kernel.wireguard_backend import offered
-from zosfsm.lifecycles.connectivity import BRIDGE
-from zosfsm.lifecycles.dmz import BuildDmz, DmzBuilt, RemoveDmz, SecureDmz
 from zosfsm.lifecycles.resource import (
     ApplyNetwork,
     BuildNetwork,
@@ -30,56 +24,45 @@ from zosfsm.lifecycles.resource import (
     NetworkFacts,
     Place,
     ReservePort,
-    ResourceData,
     SecureNetwork,
     TearDownNetwork,
     VerifyNetwork,
     WatchNetwork,
 )
+from zosfsm.node.dmz_edge import DmzEdge
 from zosfsm.node.executor import Failure, Handler, failing
 from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.network_places import Holders, PlaceTaken, place_for
 from zosfsm.node.network_watch import NetworkWatch
 from zosfsm.node.surroundings import Surroundings
 
 KEEPALIVE_SECONDS = 20
-FIRST_DMZ_ADDRESS = IPv4Address("100.127.0.2")
-LAST_DMZ_ADDRESS = IPv4Address("100.127.255.254")
-
-Holders = Mapping[str, Place]
-"""The places in use on this node, by the identifier of the network resource that has them."""
-
-
-class PlaceTaken(Exception):
-    """What a network resource needs for itself is another one's; one sentence with the holder."""
 
 
 class NetworkEdge:
-    """The handlers for the effects of states/dmz.toml and states/resource.toml."""
+    """The handlers for the effects of states/resource.toml."""
 
     def __init__(
         self,
         kernel: KernelThread,
         identity: Callable[[], Awaitable[Identity]],
+        dmz: DmzEdge,
         holders: Callable[[], Holders],
         surroundings: Surroundings,
     ) -> None:
         self._kernel = kernel
         self._identity = identity
+        self._dmz = dmz
         self._holders = holders
         self._is_waiting = surroundings.is_waiting
         self._watch = NetworkWatch(self._look, surroundings)
         self._promised: dict[str, tuple[Emission, Place]] = {}
         self._wireguard: WireGuard | None = None
-        # So that a DMZ which is gone comes back as closed as it was.
-        self._farmer_networks: tuple[IPv4Network, ...] = ()
 
     @property
     def handlers(self) -> Mapping[type[Effect], Handler]:
         """Which effect is carried out by what."""
         return {
-            BuildDmz: self._build_dmz,
-            SecureDmz: self._secure_dmz,
-            RemoveDmz: self._remove_dmz,
             ReservePort: self._reserve,
             BuildNetwork: self._build,
             SecureNetwork: self._secure,
@@ -95,29 +78,6 @@ class NetworkEdge:
         """How each effect fails."""
         return {effect: failing("step_failed") for effect in self.handlers if effect is not WatchNetwork}
 
-    async def _build_dmz(self, emission: Emission) -> Event:
-        effect = emission.effect
-        assert isinstance(effect, BuildDmz)
-
-        def build(identity: Identity) -> Event:
-            self._ensure_dmz(identity, effect.farmer_networks)
-            return Event("built", DmzBuilt(dmz_mac(identity.identifier)))
-
-        return await self._step(build)
-
-    async def _secure_dmz(self, emission: Emission) -> Event:
-        effect = emission.effect
-        assert isinstance(effect, SecureDmz)
-
-        def secure(identity: Identity) -> Event:
-            self._ensure_dmz(identity, effect.farmer_networks)
-            return Event("secured")
-
-        return await self._step(secure)
-
-    async def _remove_dmz(self, _emission: Emission) -> Event:
-        return await self._removal(dmz.teardown, Event("gone"))
-
     async def _reserve(self, emission: Emission) -> Event:
         effect = emission.effect
         assert isinstance(effect, ReservePort)
@@ -131,7 +91,8 @@ class NetworkEdge:
         assert isinstance(effect, BuildNetwork)
 
         def build(identity: Identity) -> Event:
-            self._build_links(_plan(effect.network, effect.place, identity), identity)
+            self._dmz.restore(identity)
+            network_resource.ensure_links(_plan(effect.network, effect.place, identity))
             return Event("built")
 
         return await self._step(build)
@@ -177,7 +138,8 @@ class NetworkEdge:
         def apply(identity: Identity) -> Event:
             plan = _plan(effect.network, place, identity)
             if self._differences(plan):
-                self._build_links(plan, identity)
+                self._dmz.restore(identity)
+                network_resource.ensure_links(plan)
                 network_resource.ensure_firewall(plan)
                 network_resource.ensure_tunnel(plan, self._tunnels())
                 _demand_none(self._differences(plan))
@@ -222,16 +184,6 @@ class NetworkEdge:
         self._promised[network.identifier] = (emission, place)
         return place
 
-    def _build_links(self, plan: NetworkPlan, identity: Identity) -> None:
-        if not dmz.present():
-            self._ensure_dmz(identity, self._farmer_networks)
-        network_resource.ensure_links(plan)
-
-    def _ensure_dmz(self, identity: Identity, farmer_networks: tuple[IPv4Network, ...]) -> None:
-        self._farmer_networks = farmer_networks
-        _ensure_bridge()
-        dmz.ensure(dmz_mac(identity.identifier), farmer_networks)
-
     def _differences(self, plan: NetworkPlan) -> tuple[str, ...]:
         return network_resource.differences(plan, self._tunnels())
 
@@ -239,59 +191,6 @@ class NetworkEdge:
         if self._wireguard is None:
             self._wireguard = offered()
         return self._wireguard
-
-
-def places(instances: Mapping[str, Instance]) -> Holders:
-    """Who has which port and DMZ address; also while it is being torn down."""
-    return {
-        name.partition(":")[2]: instance.data.place
-        for name, instance in instances.items()
-        if isinstance(instance.data, ResourceData) and instance.data.place is not None and instance.state != "failed"
-    }
-
-
-def place_for(network: NetworkFacts, present: Place | None, holders: Holders) -> Place:
-    """The port that was asked for and a DMZ address of its own; PlaceTaken where the port is another's.
-
-    The address follows from the identifier, so that it is the same after a reboot; where another has it, the next.
-    """
-    others = {identifier: place for identifier, place in holders.items() if identifier != network.identifier}
-    for identifier, place in others.items():
-        if place.listen_port == network.listen_port:
-            raise PlaceTaken(f"UDP port {network.listen_port} is in use on this node by network {identifier}")
-    if present is not None:
-        return Place(network.listen_port, present.dmz_address)
-    return Place(
-        network.listen_port, _free_address(network.identifier, [place.dmz_address for place in others.values()])
-    )
-
-
-def left_behind() -> tuple[str, ...]:
-    """What the kernel still has of a node's making. Raises KernelError."""
-    found = [f"network resource {identifier}" for identifier in network_resource.present()]
-    if dmz.present():
-        found.append("the DMZ")
-    with Links(None) as links:
-        if links.find(BRIDGE) is not None:
-            found.append(f"the bridge {BRIDGE}")
-    return tuple(found)
-
-
-def dmz_mac(node_id: str) -> str:
-    """The MAC of the DMZ's uplink: locally administered, and the same for ever for one node."""
-    digest = hashlib.sha256(f"ndmz {node_id}".encode()).digest()
-    return ":".join(f"{byte:02x}" for byte in (digest[0] & 0xFC | 0x02, *digest[1:6]))
-
-
-def _free_address(identifier: str, taken: Iterable[IPv4Address]) -> IPv4Address:
-    first, count = int(FIRST_DMZ_ADDRESS), int(LAST_DMZ_ADDRESS) - int(FIRST_DMZ_ADDRESS) + 1
-    start = int.from_bytes(hashlib.sha256(identifier.encode()).digest()[:4])
-    used = {int(address) for address in taken}
-    for step in range(count):
-        address = first + (start + step) % count
-        if address not in used:
-            return IPv4Address(address)
-    raise PlaceTaken("all addresses of the DMZ, 100.127.0.0/16, are in use on this node")
 
 
 def _plan(network: NetworkFacts, place: Place, identity: Identity) -> NetworkPlan:
@@ -312,10 +211,3 @@ def _plan(network: NetworkFacts, place: Place, identity: Identity) -> NetworkPla
 def _demand_none(differences: tuple[str, ...]) -> None:
     if differences:
         raise KernelError("verify the network resource", "; ".join(differences[:3]))
-
-
-def _ensure_bridge() -> None:
-    with Links(None) as links:
-        if links.find(BRIDGE) is None:
-            links.ensure_bridge(BRIDGE)
-            links.set_up(BRIDGE)

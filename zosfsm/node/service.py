@@ -11,11 +11,13 @@ from zosfsm import __version__
 from zosfsm.fsm.machine import Instance
 from zosfsm.kernel import network_resource
 from zosfsm.node.configuration import Configuration
+from zosfsm.node.dmz_edge import DmzEdge, left_behind
 from zosfsm.node.executor import Executor
 from zosfsm.node.grid_edge import GridEdge
 from zosfsm.node.inventory_watch import InventoryWatch
 from zosfsm.node.kernel_thread import KernelThread
-from zosfsm.node.network_edge import Holders, NetworkEdge, left_behind, places
+from zosfsm.node.network_edge import NetworkEdge
+from zosfsm.node.network_places import Holders, places
 from zosfsm.node.reachability_edge import ReachabilityEdge
 from zosfsm.node.surroundings import Surroundings
 
@@ -40,11 +42,12 @@ class Service:
         self._inventory = InventoryWatch(
             kernel, surroundings.report, surroundings.in_background, lambda: self._grid.published
         )
-        self._networks = NetworkEdge(kernel, self._grid.identity, holders, surroundings)
+        self._dmz = DmzEdge(kernel, self._grid.identity)
+        self._networks = NetworkEdge(kernel, self._grid.identity, self._dmz, holders, surroundings)
 
     def offer(self, executor: Executor) -> None:
         """From now on the executor has these edges too, and there are no others."""
-        for edge in (self._reachability, self._grid, self._networks):
+        for edge in (self._reachability, self._grid, self._dmz, self._networks):
             executor.add(edge.handlers, edge.failures)
         executor.complete()
 
