@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import re
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from zosfsm.cli.errors import DONE, FAILED, NOT_IN_STATE, USAGE, CommandFailed
+from zosfsm.cli.svg import drawn
 from zosfsm.fsm.definition import MachineDefinition
 from zosfsm.fsm.graphviz import graphviz
 from zosfsm.fsm.loading import DefinitionRefused, load
@@ -20,7 +18,6 @@ from zosfsm.fsm.overview import NAME as OVERVIEW
 from zosfsm.fsm.overview import overview, overview_mermaid
 
 SOURCE_MARK = "<!-- drawn from DOT with sha256 "
-DRAWING_SECONDS = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -145,17 +142,7 @@ def _present(machine: MachineDefinition, name: str, status: Path) -> str:
 
 
 def _svg(dot: str) -> str:
-    program = shutil.which("dot")
-    if program is None:
-        raise CommandFailed("expected the program dot of graphviz, found none: install graphviz")
-    try:
-        drawn = subprocess.run(
-            [program, "-Tsvg"], input=dot, capture_output=True, text=True, timeout=DRAWING_SECONDS, check=True
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise CommandFailed(f"expected dot to draw, found: {getattr(error, 'stderr', '') or error}") from error
-    # graphviz names its version and build date in comments: the same machine is to give the same file.
-    return re.sub(r"<!--.*?-->\n?", "", drawn.stdout, flags=re.DOTALL).rstrip("\n") + f"\n{_mark(dot)}\n"
+    return f"{drawn(dot)}{_mark(dot)}\n"
 
 
 def _mark(dot: str) -> str:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
 
 from zosfsm.cli.errors import DONE, CommandFailed
+from zosfsm.cli.svg import drawn
 from zosfsm.mesh.drawing import mesh_dot, mesh_mermaid
 from zosfsm.mesh.plans import MeshPlan
-
-DRAWING_SECONDS = 60
 
 
 def draw(plan: MeshPlan, svg: Path | None) -> int:
     """Mermaid on standard output, once the SVG that was wished for is written."""
     if svg is not None:
-        drawn = _svg(mesh_dot(plan))
+        picture = drawn(mesh_dot(plan))
         try:
-            svg.write_bytes(drawn)
+            svg.write_text(picture, encoding="utf-8")
         except OSError as wrong:
             raise CommandFailed(f"expected to write {svg}, found: {wrong.strerror}.") from wrong
     print(mesh_mermaid(plan), end="")
@@ -40,23 +37,8 @@ def draw_code(text: str) -> None:
         raise CommandFailed(
             f"expected a configuration that fits into a QR code (2953 bytes), found {found}: use --out FILE."
         ) from None
-    drawn = StringIO()
-    code.terminal(drawn, compact=True)
+    code_text = StringIO()
+    code.terminal(code_text, compact=True)
     # White on black whatever the terminal's colours are: few cameras read an inverted code.
     form = "\x1b[97;40m{}\x1b[0m" if sys.stdout.isatty() else "{}"
-    print("\n".join(form.format(line) for line in drawn.getvalue().splitlines()))
-
-
-def _svg(dot: str) -> bytes:
-    program = shutil.which("dot")
-    if program is None:
-        raise CommandFailed("expected the program dot of graphviz, found none: install graphviz")
-    try:
-        done = subprocess.run(
-            [program, "-Tsvg"], input=dot.encode(), capture_output=True, timeout=DRAWING_SECONDS, check=True
-        )
-    except subprocess.CalledProcessError as failed:
-        raise CommandFailed(f"expected dot to draw, found: {failed.stderr.decode(errors='replace').strip()}") from None
-    except (OSError, subprocess.SubprocessError) as failed:
-        raise CommandFailed(f"expected dot to draw, found: {failed}") from failed
-    return done.stdout
+    print("\n".join(form.format(line) for line in code_text.getvalue().splitlines()))
