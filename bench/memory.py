@@ -1,4 +1,4 @@
-"""What a node costs while it has nothing to do: memory, processor time and wake-ups; with and without networks."""
+"""What a node costs while it has nothing to do: memory, processor time and wake-ups."""
 
 from __future__ import annotations
 
@@ -16,20 +16,15 @@ from bench import processes
 from bench.clients import DHCLIENT, UDHCPC, ZOSFSM, Client, status_file
 from bench.errors import BenchFailed
 from bench.options import Options
-from bench.plans import MOST_PLANS, plan
-from bench.reserving import reserve
 from bench.table import Row, Table
 from bench.watching import AddressWatch
-from bench.wire import GRID_URL, PROVIDER, Wire, own_environment, start, stop, wire
-from zosfsm.kernel import namespaces, network_resource
+from bench.wire import Wire, own_environment, start, stop, wire
+from zosfsm.kernel import leftovers, namespaces, network_resource
 from zosfsm.kernel.wireguard_backend import offered
 
-NETWORKS = 100
-
-_IDLE_SHARE_OF_NETWORKS = 1 / 3
 _SETTLE_SECONDS = 2.0
 _START_SECONDS = 20.0
-_IMPORTED = "import zosfsm.kernel, pyroute2.iproute.linux, transitions, cattrs, sqlite3, asyncio"
+_IMPORTED = "import zosfsm.kernel, pyroute2.netlink.rtnl.ifinfmsg, transitions, cattrs, sqlite3, asyncio"
 _AT_REST = {"registration": "registered", "polling": "polling", "delivery": "empty"}
 _FLOORS = {
     "bare interpreter": "pass",
@@ -41,20 +36,18 @@ Samples = dict[tuple[str, str], list[float]]
 
 
 def measure(options: Options) -> Table:
-    """One after the other; `runs` is the number of networks here."""
+    """One after the other."""
     samples: Samples = defaultdict(list)
-    networks = min(options.count(NETWORKS), MOST_PLANS)
     for label, statement in _FLOORS.items():
         _interpreter(label, statement, options.directory, samples)
     with wire(options.directory) as laid:
         for client in (UDHCPC, DHCLIENT):
             _dhcp_client(client, laid, samples)
-        with _online_node(laid) as (process, status):
-            _weigh("zosfsm run, registered", process.pid, samples)
-            _idle("zosfsm run, registered", process.pid, options.idle_seconds, samples)
-            _with_networks(networks, process, status, options, samples)
+        with _online_node(laid) as process:
+            weigh("zosfsm run, registered", process.pid, samples)
+            idle("zosfsm run, registered", process.pid, options.idle_seconds, samples)
     rows = tuple(Row(label, unit, tuple(found)) for (label, unit), found in samples.items())
-    return Table("memory", "At rest", rows, _notes(networks, options.idle_seconds))
+    return Table("memory", "At rest", rows, _notes(options.idle_seconds))
 
 
 def _interpreter(label: str, statement: str, directory: Path, samples: Samples) -> None:
@@ -65,7 +58,7 @@ def _interpreter(label: str, statement: str, directory: Path, samples: Samples) 
         try:
             assert process.stdout is not None
             process.stdout.readline()
-            _weigh(label, process.pid, samples)
+            weigh(label, process.pid, samples)
         finally:
             process.kill()
 
@@ -77,55 +70,38 @@ def _dhcp_client(client: Client, laid: Wire, samples: Samples) -> None:
     watch = AddressWatch()
     process = start(client.command(directory), directory / "log")
     try:
-        _wait(lambda: _is_configured(watch), f"{client.name} has an address", _START_SECONDS)
+        wait(lambda: _is_configured(watch), f"{client.name} has an address", _START_SECONDS)
         time.sleep(_SETTLE_SECONDS / 4)
-        _weigh(f"{client.name}, with a lease", process.pid, samples)
+        weigh(f"{client.name}, with a lease", process.pid, samples)
     finally:
         stop(process)
         watch.close()
 
 
 @contextmanager
-def _online_node(laid: Wire) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+def _online_node(laid: Wire) -> Iterator[subprocess.Popen[bytes]]:
     laid.reset()
     directory = laid.directory / "resting-node"
     directory.mkdir()
     status = status_file(directory)
     process = start(ZOSFSM.command(directory), directory / "log")
     try:
-        _wait(lambda: _is_at_rest(states(status)), "the node is registered and polls", _START_SECONDS)
+        wait(lambda: is_at_rest(states(status)), "the node is registered and polls", _START_SECONDS)
         time.sleep(_SETTLE_SECONDS)
-        yield process, status
+        yield process
     finally:
         stop(process)
-        _remove_networks()
 
 
-def _with_networks(
-    networks: int, process: subprocess.Popen[bytes], status: Path, options: Options, samples: Samples
-) -> None:
-    label = f"zosfsm run, {networks} networks"
-    began = time.monotonic()
-    with namespaces.entered(PROVIDER):
-        reserve(GRID_URL, json.loads(status.read_bytes())["node_id"], map(plan, range(networks)))
-    seconds = max(_START_SECONDS, options.deadline - time.monotonic())
-    _wait(lambda: _active(states(status)) == networks, f"all {networks} networks are active", seconds)
-    samples[f"{label}: from the first reservation to the last one active", "s"].append(time.monotonic() - began)
-    _wait(lambda: _is_at_rest(states(status)), "the node has told the grid everything", _START_SECONDS)
-    time.sleep(_SETTLE_SECONDS)
-    _weigh(label, process.pid, samples)
-    _idle(label, process.pid, options.idle_seconds * _IDLE_SHARE_OF_NETWORKS, samples)
-    for pid in processes.named("wireguard-go"):
-        _weigh("wireguard-go, one of them", pid, samples)
-
-
-def _weigh(label: str, pid: int, samples: Samples) -> None:
+def weigh(label: str, pid: int, samples: Samples) -> None:
+    """What it holds now."""
     found = processes.memory(pid)
     samples[f"{label}: RSS", "MiB"].append(found.resident)
     samples[f"{label}: PSS", "MiB"].append(found.proportional)
 
 
-def _idle(label: str, pid: int, idle_seconds: float, samples: Samples) -> None:
+def idle(label: str, pid: int, idle_seconds: float, samples: Samples) -> None:
+    """What it does for so long."""
     before, began = processes.activity(pid), time.monotonic()
     time.sleep(idle_seconds)
     after, seconds = processes.activity(pid), time.monotonic() - began
@@ -142,11 +118,8 @@ def states(status: Path) -> Mapping[str, str]:
     return {name: machine["state"] for name, machine in machines.items()}
 
 
-def _active(machines: Mapping[str, str]) -> int:
-    return sum(name.startswith("resource:") and state == "active" for name, state in machines.items())
-
-
-def _is_at_rest(machines: Mapping[str, str]) -> bool:
+def is_at_rest(machines: Mapping[str, str]) -> bool:
+    """Whether the node has told the grid everything, and waits for work."""
     return machines.items() >= _AT_REST.items()
 
 
@@ -155,7 +128,8 @@ def _is_configured(watch: AddressWatch) -> bool:
     return watch.configured_at is not None
 
 
-def _wait(is_so: Callable[[], bool], what: str, seconds: float) -> None:
+def wait(is_so: Callable[[], bool], what: str, seconds: float) -> None:
+    """Until it is so, or BenchFailed."""
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:
@@ -163,9 +137,9 @@ def _wait(is_so: Callable[[], bool], what: str, seconds: float) -> None:
         time.sleep(0.02)
 
 
-def _remove_networks() -> None:
+def remove_networks() -> None:
     """All namespaces first: the kernel takes many away in the time that it needs for one."""
-    identifiers = network_resource.present()
+    identifiers = leftovers.networks()
     for identifier in identifiers:
         namespaces.delete(f"n-{identifier}")
     wireguard = offered()
@@ -173,11 +147,8 @@ def _remove_networks() -> None:
         network_resource.teardown(identifier, wireguard)
 
 
-def _notes(networks: int, idle_seconds: float) -> tuple[str, ...]:
+def _notes(idle_seconds: float) -> tuple[str, ...]:
     return (
-        "RSS counts what is shared in full, PSS by its share. The node keeps no other process but one wireguard-go a "
-        "network where the kernel has no WireGuard.",
-        f"Processor time (of one core) and wake-ups over {idle_seconds:g} s, with networks over "
-        f"{idle_seconds * _IDLE_SHARE_OF_NETWORKS:g} s; long poll at the grid and lease under way.",
-        f"The {networks} networks are reserved by a user over the grid, built, verified, and their results delivered.",
+        "RSS counts what is shared in full, PSS by its share. The node keeps no other process.",
+        f"Processor time (of one core) and wake-ups over {idle_seconds:g} s; long poll and lease under way.",
     )

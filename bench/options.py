@@ -1,4 +1,4 @@
-"""What every measurement is given: a directory on a real disk, how often, until when, and how long idle is."""
+"""What every measurement is given: a directory on a real disk, how often, how many networks, until when."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from attrs import frozen
 
 @frozen
 class Options:
-    """`runs` None leaves the number to the measurement; `deadline` is on time.monotonic's clock."""
+    """`runs` None leaves the number to the measurement; `deadline` is on time.monotonic's clock.
+
+    `networks` is how many network resources there are at most, and `idle_seconds` for how long idleness is watched.
+    """
 
     directory: Path
     runs: int | None
     deadline: float
     idle_seconds: float
+    networks: int
 
     def count(self, usual: int) -> int:
         """How often: as asked, or as usual."""

@@ -13,7 +13,7 @@ import attrs
 
 from zosfsm.fsm.explorer import START
 from zosfsm.fsm.journal import unstructured
-from zosfsm.fsm.lifecycle import Effect, Tell
+from zosfsm.fsm.lifecycle import Effect, Tell, Together
 from zosfsm.fsm.loading import duration
 
 SPAN = r"(?:[0-9.]+ ?(?:ms|s|min|h|d)\b ?)+"
@@ -102,11 +102,15 @@ def at(thing: Any, path: str) -> Any:
 
 def called(effect: Effect) -> str:
     """How a story names an effect."""
+    if isinstance(effect, Together):
+        return " + ".join(map(called, effect.effects))
     return f"tell {effect.to} {effect.trigger}" if isinstance(effect, Tell) else type(effect).__name__
 
 
 def shown(effect: Effect) -> str:
     """An effect with all its fields."""
+    if isinstance(effect, Together):
+        return " + ".join(map(shown, effect.effects))
     subject = effect.data if isinstance(effect, Tell) else effect
     if subject is None or not attrs.has(type(subject)):
         return called(effect)

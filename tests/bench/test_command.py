@@ -9,18 +9,30 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import LIMIT_SECONDS, MEASUREMENTS, SECONDS, main
+from bench.__main__ import MEASUREMENTS, NETWORKS, SECONDS, SECONDS_A_NETWORK, limit_seconds, main
+from bench.plans import MOST_PLANS
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_measurement_has_its_time_and_all_together_fit_into_the_limit() -> None:
+@pytest.mark.parametrize("networks", [1, NETWORKS, MOST_PLANS])
+def test_every_measurement_has_its_time_and_all_together_fit_into_the_limit(networks: int) -> None:
     assert SECONDS.keys() == MEASUREMENTS.keys()
-    assert sum(SECONDS.values()) <= LIMIT_SECONDS
+    together = sum(SECONDS.values()) + sum(SECONDS_A_NETWORK.values()) * networks
+    assert together <= limit_seconds(networks)
 
 
 @pytest.mark.parametrize(
-    "words", [["--only", "coffee"], ["--runs", "0"], ["--runs", "many"], ["--idle", "0"], ["--idle", "soon"]]
+    "words",
+    [
+        ["--only", "coffee"],
+        ["--runs", "0"],
+        ["--runs", "many"],
+        ["--networks", "0"],
+        ["--networks", "1001"],
+        ["--idle", "0"],
+        ["--idle", "soon"],
+    ],
 )
 def test_a_wrong_argument_is_a_usage_error(words: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
@@ -53,9 +65,9 @@ def test_one_short_measurement_prints_its_table_and_writes_its_samples(tmp_path:
 
 
 @pytest.mark.kernel
-def test_both_ways_of_building_networks_make_what_the_nodes_own_check_expects() -> None:
+def test_all_ways_of_building_networks_make_what_the_nodes_own_check_expects() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bench", "--only", "networks", "--runs", "2"],
+        [sys.executable, "-m", "bench", "--only", "networks", "--networks", "2"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -63,7 +75,7 @@ def test_both_ways_of_building_networks_make_what_the_nodes_own_check_expects() 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "no difference from its plan" in done.stdout
+    assert "no difference from their plans" in done.stdout
 
 
 @pytest.mark.kernel

@@ -11,7 +11,7 @@ _LONG = 3600.0
 
 
 def _options(runs: int | None, seconds: float) -> Options:
-    return Options(Path("/nowhere"), runs, time.monotonic() + seconds, idle_seconds=1.0)
+    return Options(Path("/nowhere"), runs, time.monotonic() + seconds, idle_seconds=1.0, networks=1)
 
 
 def test_without_a_wish_it_is_measured_as_often_as_usual() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.plans import MOST_PLANS, PEERS, plan
+from bench.plans import MOST_PEERS, MOST_PLANS, PEERS, crowded, plan, updated
 from zosfsm.kernel.rulesets import WIREGUARD_PORTS
 from zosfsm.kernel.wireguard import Device, difference
 
@@ -29,3 +29,17 @@ def test_wireguard_takes_every_plan() -> None:
     for each in PLANS:
         changes = difference(Device(None, 0, ()), each.private_key, each.listen_port, each.peers)
         assert len(changes.added) == PEERS
+
+
+def test_the_next_version_of_a_network_has_one_peer_more_and_is_else_the_same() -> None:
+    for before in (PLANS[0], PLANS[-1]):
+        after = updated(before)
+        assert after.peers[: len(before.peers)] == before.peers
+        assert len(after.peers) == PEERS + 1
+        assert (after.identifier, after.listen_port) == (before.identifier, before.listen_port)
+
+
+def test_a_crowd_is_one_network_of_as_many_peers_as_were_asked_for() -> None:
+    found = crowded(MOST_PEERS)
+    changes = difference(Device(None, 0, ()), found.private_key, found.listen_port, found.peers)
+    assert len(changes.added) == MOST_PEERS

@@ -31,7 +31,7 @@ def test_a_transition_is_a_line(state: Path, capsys: pytest.CaptureFixture[str])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "2024-05-01T12:00:00.010Z connectivity off -> listing (start) the node was started"
     assert "connectivity probing -> attaching (interface_proven) eth2: the grid answers" in lines[-3]
-    assert lines[-1].startswith("2024-05-01T12:00:00.210Z connectivity checking -> online (uplink_works)")
+    assert lines[-1].startswith("2024-05-01T12:00:00.220Z connectivity checking -> online (uplink_works)")
     assert all(" connectivity " in line for line in lines)
 
 
@@ -46,7 +46,7 @@ def test_json_is_a_list_without_what_the_events_brought(state: Path, capsys: pyt
     assert history(state, "interface:eth2", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found[0] == {
-        "at": "2024-05-01T12:00:00.070Z",
+        "at": "2024-05-01T12:00:00.080Z",
         "machine": "interface:eth2",
         "trigger": "seen",
         "source": "absent",

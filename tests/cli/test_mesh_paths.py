@@ -171,10 +171,17 @@ def test_the_families_of_the_uplink_are_those_it_dials_over(addresses: tuple[str
 
 def test_a_node_with_a_public_interface_dials_from_there() -> None:
     home = uplink("192.168.1.5/24", gateways=("192.168.1.1",))
-    wish = PublicConfiguration("eth1", ipv6=ip_interface("2001:db8::5/64"))
-    found = facts(home, public=wish)
+    found = facts(home, Interface("public", (ip_interface("2001:db8::5/64"),)))
     assert found.dials == {Family.IPV6} and not found.hidden
     assert found.lan is None
+
+
+def test_a_public_interface_that_the_node_has_not_taken_into_use_is_no_endpoint() -> None:
+    home = uplink("192.168.1.5/24", gateways=("192.168.1.1",))
+    wish = PublicConfiguration("eth1", ipv6=ip_interface("2001:db8::5/64"))
+    found = facts(home, public=wish)
+    assert found.dials == {Family.IPV4} and found.hidden
+    assert found.lan is not None
 
 
 def test_the_lan_is_the_private_address_of_the_uplink_its_gateway_and_the_farm() -> None:

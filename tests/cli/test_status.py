@@ -14,10 +14,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from rich.console import Console
 
-from tests.node.driven_node import NETWORK_ID, DrivenNode
+from tests.node.driven_node import NETWORK_ID, DrivenNode, reservation_facts
 from zosfsm.cli import status as command
 from zosfsm.cli.main import main
-from zosfsm.cli.status_table import picture, plain
+from zosfsm.cli.status_table import View, picture, plain
 from zosfsm.node.lock import NodeLock
 from zosfsm.node.status_reader import read_status
 
@@ -45,7 +45,7 @@ def test_json_of_a_killed_node_still_fits_the_schema(tmp_path: Path, capsys: pyt
 
 
 def test_the_table_shows_machines_nics_resources_and_warnings(node: DrivenNode, tmp_path: Path) -> None:
-    lines = plain(read_status(tmp_path), node.now + timedelta(seconds=65)).splitlines()
+    lines = plain(read_status(tmp_path), node.now + timedelta(seconds=65), View()).splitlines()
     assert lines[0].startswith("node 4Vn1pXrQ7kzJ, farm 7: online, ")
     assert any(line.split()[:3] == ["connectivity", "online", "1"] for line in lines)
     assert any(line.split()[:3] == ["eth2", "selected", "192.0.3.7/24"] for line in lines)
@@ -66,11 +66,40 @@ def test_elsewhere_than_on_a_terminal_it_is_plain(
 def test_on_a_terminal_what_a_network_says_is_no_markup(node: DrivenNode, tmp_path: Path) -> None:
     node.hears("registration", "refused", None, "[bold]\x1b[2Jno")
     console = Console(file=StringIO(), width=200, force_terminal=True)
-    console.print(picture(read_status(tmp_path), node.now))
+    console.print(picture(read_status(tmp_path), node.now, View()))
     assert isinstance(console.file, StringIO)
     text = console.file.getvalue()
     assert "[bold]?[2Jno" in text
     assert "\x1b[2J" not in text
+
+
+@pytest.mark.parametrize("name", [f"resource:{NETWORK_ID}", NETWORK_ID, "office"])
+def test_a_network_resource_is_shown_by_any_of_its_names(
+    node: DrivenNode, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["status", name, "--run-dir", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "alice" in out
+    assert "connectivity" not in out
+    assert main(["status", name, "--json", "--run-dir", str(tmp_path)]) == 0
+    assert json.loads(capsys.readouterr().out) == node.document["resources"][0]
+
+
+def test_any_other_machine_is_shown_alone(node: DrivenNode, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "lease:eth2", "--run-dir", str(tmp_path)]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:4]] == ["machine", "lease:eth2"]
+    assert main(["status", "lease:eth2", "--json", "--run-dir", str(tmp_path)]) == 0
+    assert json.loads(capsys.readouterr().out) == node.document["machines"]["lease:eth2"]
+
+
+def test_what_there_is_not_and_what_there_is_twice_are_told_in_a_sentence(
+    node: DrivenNode, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", "nobody", "--run-dir", str(tmp_path)]) == 1
+    assert "found nothing called 'nobody'; `zosfsm status` lists them" in capsys.readouterr().err
+    node.hears("resource:another", "reserve", reservation_facts("13", "another")).builds_the_network("another")
+    assert main(["status", "office", "--run-dir", str(tmp_path)]) == 1
+    assert f"name one of resource:another, resource:{NETWORK_ID}" in capsys.readouterr().err
 
 
 def test_no_node_is_one_sentence_and_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.e2e.hostile_frames import ROOM
 from zosfsm.lab.entering import entered_file
 
 Target = IPv4Address | IPv6Address
@@ -39,21 +40,31 @@ _IP_TRANSPARENT, _IPV6_TRANSPARENT = 19, 75
 _ICMP_TIMESTAMP = struct.pack("!BBHHHIII", 13, 0, 0xF2FE, 0, 1, 0, 0, 0)
 _TIMESTAMP_ANSWER = 14
 
+_FRAGMENTED_BYTES = 3000
+_PROTOCOL = 253  # for experiments (RFC 3692)
+
 _WORD = re.compile(rb"<probe-[0-9]+>")
 
 _numbers = itertools.count()
 
 
 class Kind(Enum):
-    """The ways to reach somebody; a tunnel's is a datagram to a port that users may choose for WireGuard."""
+    """The ways to reach somebody.
+
+    A tunnel's is a datagram to a port that users may choose for WireGuard; FRAGMENTS is a datagram of 3000 bytes; RAW
+    is a packet of a protocol that has no ports.
+    """
 
     PING = "ping"
-    TCP = "tcp"
-    UDP = "udp"
+    TCP = "TCP"
+    UDP = "UDP"
     TUNNEL = "tunnel"
+    FRAGMENTS = "fragments"
+    RAW = "raw"
 
 
-EVERY_KIND = tuple(Kind)
+EVERY_KIND = (Kind.PING, Kind.TCP, Kind.UDP, Kind.TUNNEL, Kind.FRAGMENTS)
+"""But RAW: without ports, translation tells two senders apart by their target alone, for ten minutes."""
 
 
 class Ears:
@@ -96,6 +107,10 @@ class Ears:
                 )
             listener.setblocking(False)
             self._selector.register(listener, selectors.EVENT_READ, name)
+        for family in (socket.AF_INET, socket.AF_INET6):
+            with entered_file(where):
+                raw = socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _PROTOCOL)
+            self._selector.register(raw, selectors.EVENT_READ, name)
 
     def tap(self, name: str, where: Path, link: str) -> None:
         """Hear every frame that comes in over `link`."""
@@ -138,19 +153,48 @@ def gets_through(ears: Ears, kind: Kind, where: Path, target: str, seconds: floa
         return "it answers" if _answers_ping(where, target, seconds) else ""
     if kind is Kind.TCP:
         return "it accepts" if _accepts(where, target, seconds) else ""
-    heard = datagram_heard(ears, where, target, PORT if kind is Kind.UDP else TUNNEL_PORT, seconds)
+    if kind is Kind.RAW:
+        heard = _heard(ears, lambda word: _send_raw(where, target, word), seconds)
+    else:
+        port = TUNNEL_PORT if kind is Kind.TUNNEL else PORT
+        heard = datagram_heard(
+            ears, where, target, port, seconds, padding=_FRAGMENTED_BYTES if kind is Kind.FRAGMENTS else 0
+        )
     return f"it is heard by {', '.join(sorted(heard))}" if heard else ""
 
 
 def datagram_heard(
-    ears: Ears, where: Path, target: str, port: int = PORT, seconds: float = SHORT_SECONDS, source: str = ""
+    ears: Ears,
+    where: Path,
+    target: str,
+    port: int = PORT,
+    seconds: float = SHORT_SECONDS,
+    source: str = "",
+    padding: int = 0,
 ) -> set[str]:
     """Where a datagram to `target` arrives, sent with the address `source` if one is named, be it the sender's or not.
 
     The answer comes soon after it is heard anywhere.
     """
+    return _heard(ears, lambda word: _send(where, target, port, word.ljust(padding, b"."), source), seconds)
+
+
+def frames_heard(
+    ears: Ears, where: Path, link: str, frame: Callable[[bytes], bytes], seconds: float = SHORT_SECONDS
+) -> set[str]:
+    """Where a frame arrives that is put on `link` as it is, completed with a word of its own."""
+
+    def send(word: bytes) -> None:
+        with entered_file(where), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+            sender.bind((link, 0))
+            sender.send(frame(word.ljust(ROOM, b".")))
+
+    return _heard(ears, send, seconds)
+
+
+def _heard(ears: Ears, send: Callable[[bytes], None], seconds: float) -> set[str]:
     word = b"<probe-%d>" % next(_numbers)
-    _send(where, target, port, word, source)
+    send(word)
     deadline = time.monotonic() + seconds
     while not ears.heard(word) and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -198,16 +242,24 @@ def answers_timestamp(where: Path, target: str) -> bool:
             return False
 
 
-def advertise_router(where: Path, link: str, prefix: IPv6Address) -> None:
-    """Send one router advertisement with this /64 (RFC 4861, 4.2 and 4.6.2), as a router does every few minutes."""
-    advertisement = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
-    information = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 86400, 14400, 0) + prefix.packed
-    with entered_file(where):
-        sender = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-        index = socket.if_nametoindex(link)
-    with sender:
-        sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
-        sender.sendto(advertisement + information, ("ff02::1", 0, 0, index))
+def answers_name(where: Path, server: str, seconds: float = SHORT_SECONDS) -> bool:
+    """Whether `server` answers a question for an address (RFC 1035), be it with a refusal."""
+    question = struct.pack("!HHHHHH", 0x2545, 0x0100, 1, 0, 0, 0) + b"\6nobody\10internal\0" + struct.pack("!HH", 1, 1)
+    with entered_file(where), socket.socket(_family(server), socket.SOCK_DGRAM) as asker:
+        asker.settimeout(seconds)
+        try:
+            asker.connect((server, 53))
+            asker.send(question)
+            return asker.recv(512)[:2] == question[:2]
+        except OSError:
+            return False
+
+
+def flows(where: Path, target: str, count: int) -> None:
+    """Begin so many connections by UDP, one datagram each."""
+    with entered_file(where), socket.socket(_family(target), socket.SOCK_DGRAM) as sender:
+        for number in range(count):
+            sender.sendto(b".", (target, 10000 + number))
 
 
 def _datagram_ear(port: int) -> socket.socket:
@@ -247,6 +299,15 @@ def _send(where: Path, target: str, port: int, word: bytes, source: str) -> None
             sender.sendto(word, _address(target, port))
         except OSError:
             # The sender's own namespace refuses, perhaps for somebody's answer to an earlier attempt: nothing was sent.
+            return
+
+
+def _send_raw(where: Path, target: str, word: bytes) -> None:
+    with entered_file(where), socket.socket(_family(target), socket.SOCK_RAW, _PROTOCOL) as sender:
+        try:
+            sender.sendto(word, _address(target, 0))
+        except OSError:
+            # As in _send.
             return
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,8 @@ from zosfsm.lab.place import Place
 from zosfsm.lab.processes import ProcessIdentity, identify, is_alive, kill, stop
 from zosfsm.lab.services import last_line, own_environment, start_grid, wait_for_grid
 from zosfsm.lab.state import Purpose, locked
-from zosfsm.lab.topology import FARM, LabNode
+from zosfsm.lab.topology import FARM, LabNode, Topology
 from zosfsm.lab.workload import Workload, join, leave
-from zosfsm.mesh.plans import MeshPlan
 from zosfsm.node.store import Store
 
 PATIENCE_SECONDS = 60.0
@@ -39,7 +38,7 @@ OWN_NAMESPACES = {"ndmz"}
 _PREFIX = "ze"
 _OWNER = "owner"
 _LOOK_SECONDS = 0.02
-_PRESENT = "import json; from zosfsm.kernel.network_resource import present; print(json.dumps(present()))"
+_PRESENT = "import json; from zosfsm.kernel.leftovers import networks; print(json.dumps(networks()))"
 
 
 def eventually(is_so: Callable[[], bool], what: str, found: Callable[[], object] = lambda: "") -> None:
@@ -149,11 +148,22 @@ class NodeUnderTest:
 
     def links(self) -> set[str]:
         """The links in the node's own namespace, without those of workloads."""
-        return {link.name for link in links_of(self.farm.place, self.node) if not link.name.startswith("zw-")}
+        return {link.name for link in links_of(self.farm.place, self.node)} - self._workload_links()
 
     def namespaces(self) -> set[str]:
         """The names in the node's /run/netns, without those of workloads."""
-        return {name for name in namespaces_of(self.node, self.farm.file) if not name.startswith("zw-")}
+        return set(namespaces_of(self.node, self.farm.file)) - self._workload_namespaces()
+
+    def workload_traces(self) -> set[str]:
+        """What there is of workloads: namespaces, and links in the node's own namespace."""
+        return self._workload_links() | self._workload_namespaces()
+
+    def _workload_links(self) -> set[str]:
+        found = {link.name for link in links_of(self.farm.place, self.node)}
+        return {name for name in found if name.startswith(("v-", "t-", "zw-"))}
+
+    def _workload_namespaces(self) -> set[str]:
+        return {name for name in namespaces_of(self.node, self.farm.file) if name.startswith(("c-", "zw-"))}
 
     def open_ports(self) -> tuple[int, ...]:
         return open_tunnel_ports(self.node, self.farm.file)
@@ -185,32 +195,30 @@ class NodeUnderTest:
 
 @frozen
 class SmallFarm:
-    """A lab that is up, with both nodes registered."""
+    """A lab that is up, with all nodes registered; `others` are those that a larger topology has besides."""
 
     farm: Farm
     public: NodeUnderTest
     hidden: NodeUnderTest
     database: Database
+    others: tuple[NodeUnderTest, ...] = ()
 
     @property
     def nodes(self) -> tuple[NodeUnderTest, NodeUnderTest]:
         return self.public, self.hidden
 
     @contextmanager
-    def workloads(self, network: str, mesh: MeshPlan) -> Iterator[tuple[Workload, Workload]]:
+    def workloads(self, network: str) -> Iterator[tuple[Workload, Workload]]:
         """A workload in the network on each node, in the order of `nodes`; gone afterwards."""
-        try:
-            yield self.joined(self.public, network, mesh), self.joined(self.hidden, network, mesh)
-        finally:
-            for node in self.nodes:
-                leave(self.farm.place, node.node, self.farm.file)
+        with ExitStack() as stack:
+            made = self.joined(self.public, network), self.joined(self.hidden, network)
+            for workload in made:
+                stack.callback(leave, self.farm.place, self.farm.file, workload)
+            yield made
 
-    def joined(self, node: NodeUnderTest, network: str, mesh: MeshPlan) -> Workload:
-        """The node's workload, made anew if there is one."""
-        resource = mesh.resource(node.identifier)
-        assert resource is not None
-        leave(self.farm.place, node.node, self.farm.file)
-        return join(self.farm.place, node.node, self.farm.file, f"b-{network}", resource.subnet)
+    def joined(self, node: NodeUnderTest, network: str) -> Workload:
+        """The node's workload, which is made if there is none."""
+        return join(self.farm.place, node.node, self.farm.file, network)
 
     def stop_grid(self) -> None:
         """The grid is away, as by a power cut."""
@@ -226,20 +234,28 @@ class SmallFarm:
 
 
 @contextmanager
-def small_farm() -> Iterator[SmallFarm]:
-    """A farm of its own, with a name that nobody else uses, removed afterwards however that ended."""
+def small_farm(
+    topology: Topology = TOPOLOGY,
+    options: tuple[str, ...] = (),
+    rewire: Callable[[Place], None] = lambda _place: None,
+) -> Iterator[SmallFarm]:
+    """A farm of its own, with a name that nobody else uses, removed afterwards however that ended.
+
+    Its nodes are started with `options`, besides their own; before that `rewire` may lay cables otherwise.
+    """
     _sweep()
     place = Place(f"{_PREFIX}{secrets.token_hex(4)}")
     try:
         with locked(place):
             _sign(place)
-            farm = build_farm(place, TOPOLOGY, Purpose.UP, lambda _event: None)
-        for node in TOPOLOGY.nodes:
-            start_node(place, TOPOLOGY, node, farm.file)
-        public, hidden = (_registered(farm, node) for node in TOPOLOGY.nodes)
+            farm = build_farm(place, topology, Purpose.UP, lambda _event: None)
+        rewire(place)
+        for node in topology.nodes:
+            start_node(place, topology, node, farm.file, *options)
+        public, hidden, *others = (_registered(farm, node) for node in topology.nodes)
         database = Database.open(f"sqlite:///{place.grid_database}")
         try:
-            yield SmallFarm(farm, public, hidden, database)
+            yield SmallFarm(farm, public, hidden, database, tuple(others))
         finally:
             database.close()
     finally:

@@ -12,20 +12,21 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from tests.e2e.probing import Ears, advertise_router
+from tests.e2e.probing import Ears
 from tests.e2e.small_farm import NodeUnderTest, SmallFarm, eventually
 from tests.e2e.user import User
+from tests.kernel.advertising import radvd
+from zosfsm.cli.main import main
 from zosfsm.kernel.links import Links
 from zosfsm.lab.entering import entered_file
 from zosfsm.lab.node_process import inside
-from zosfsm.lab.topology import OUTSIDE, LabNode
-from zosfsm.lab.workload import gateway_of
+from zosfsm.lab.topology import OUTSIDE, UPLINK_NIC, LabNode
 from zosfsm.mesh.plans import MeshPlan
 from zosfsm.mesh.request import NodeRequest
 
@@ -33,21 +34,10 @@ INTERNET_IPV6 = "2001:db8:ffff::1"
 """It is behind the farmer's router; whoever reaches it reaches the internet."""
 PRIVATE = ("10.99.0.1", "10.1.77.1", "172.16.9.1", "192.168.99.1", "100.100.0.1", "169.254.7.7", "198.18.0.1")
 """Behind the farmer's router too. The second would be in alice's range, where none of her nodes is."""
-PRIVATE_IPV6 = ("fd99::1", "64:ff9b::c0a8:6301")
+PRIVATE_IPV6 = ("fd99::1", "64:ff9b::c0a8:6301", "2002:c0a8:6301::1")
 
 _RANGES = {"alice": "10.1.0.0/16", "twin": "10.1.0.0/16", "other": "10.2.0.0/16"}
 _PORTS = {"alice": 3001, "twin": 3002, "other": 3003}
-_JOIN = """
-ip netns add "$1"
-ip link add eth0 netns "$1" type veth peer name "$1"
-ip link set "$1" master "$2" up
-ip -n "$1" link set lo up
-ip -n "$1" link set eth0 up
-ip -n "$1" address add "$3/24" dev eth0
-ip -n "$1" address add "$4/64" dev eth0 nodad
-ip -n "$1" route add default via "$5"
-ip -n "$1" route add default via "$6"
-"""
 _PROVIDE = """
 sysctl -q -w net.ipv6.conf.all.forwarding=1
 ip address add "$2" dev "$1"
@@ -76,6 +66,15 @@ class Member:
 
 
 @frozen
+class PublicInterface:
+    """What a node has that is public by the farmer's configuration; then the DMZ has no lease."""
+
+    place: Path
+    address: str
+    address_ipv6: str
+
+
+@frozen
 class Surroundings:
     """One node as it stands in the farmer's network, with a member of each network; namespaces are paths."""
 
@@ -97,6 +96,13 @@ class Surroundings:
     uplink_link_local: str
     lease: str
     lease_ipv6: str
+    public: PublicInterface | None = None
+
+    @property
+    def doors(self) -> tuple[tuple[str, str], ...]:
+        """The addresses of both families behind which the inner ones are, for whoever tries to get in."""
+        outer = (self.public.address, self.public.address_ipv6) if self.public else (self.lease, self.lease_ipv6)
+        return outer, (self.uplink, self.uplink_ipv6)
 
     @property
     def alice(self) -> Member:
@@ -118,16 +124,16 @@ def tenants(farm: SmallFarm) -> Iterator[Scene]:
     """Everything is up, and everybody listens: whatever gets through to where it should not is heard."""
     meshes = _apply(farm)
     members = {
-        node.node.name: {name: _member(farm, node, name, network, mesh) for name, (network, mesh) in meshes.items()}
+        node.node.name: {name: _member(farm, node, network) for name, (network, _) in meshes.items()}
         for node in farm.nodes
     }
-    for node in farm.nodes:
-        _provide(farm, node.node)
-    around = {
-        node.node.name: _surroundings(farm, node, members[node.node.name], members[other.node.name])
-        for node, other in (farm.nodes, farm.nodes[::-1])
-    }
-    with Ears() as ears:
+    with ExitStack() as providers, Ears() as ears:
+        for node in farm.nodes:
+            providers.enter_context(_provided(farm, node.node))
+        around = {
+            node.node.name: _surroundings(farm, node, members[node.node.name], members[other.node.name])
+            for node, other in (farm.nodes, farm.nodes[::-1])
+        }
         ears.open("outside", _outside(farm))
         for name, place in around.items():
             _listen(ears, name, place)
@@ -155,32 +161,27 @@ def _subnet(name: str, number: int) -> IPv4Network:
     return IPv4Network((int(IPv4Network(_RANGES[name]).network_address) + number * 256, 24))
 
 
-def _member(farm: SmallFarm, node: NodeUnderTest, name: str, network: str, mesh: MeshPlan) -> Member:
-    plan = mesh.resource(node.identifier)
-    assert plan is not None
+def _member(farm: SmallFarm, node: NodeUnderTest, network: str) -> Member:
     resource = inside(node.node, farm.farm.file, f"/run/netns/n-{network}")
-    workload = f"zw-{name}"
-    ula = _address(resource, f"n-{network}", 6)
-    gateway, address, address_ipv6 = gateway_of(plan.subnet), plan.subnet[2], ula + 1
-    words = (workload, f"b-{network}", str(address), str(address_ipv6), str(gateway), str(ula))
-    node.run("sh", "-ec", _JOIN, "sh", *words)
+    workload = farm.joined(node, network)
     return Member(
         network=network,
         resource=resource,
-        subnet=plan.subnet,
-        gateway=str(gateway),
-        gateway_ipv6=str(ula),
+        subnet=workload.subnet,
+        gateway=str(workload.gateway),
+        gateway_ipv6=str(_address(resource, f"n-{network}", 6)),
         dmz_address=str(_address(resource, "public", 4)),
         dmz_address_ipv6=str(_address(resource, "public", 6)),
         tunnel_address=str(_address(resource, f"w-{network}", 4)),
-        workload=inside(node.node, farm.farm.file, f"/run/netns/{workload}"),
-        address=str(address),
-        address_ipv6=str(address_ipv6),
+        workload=workload.namespace_file,
+        address=str(workload.address.ip),
+        address_ipv6=str(_address(workload.namespace_file, "eth0", 6)),
     )
 
 
-def _provide(farm: SmallFarm, node: LabNode) -> None:
-    """Give the farmer's network what there might be to reach."""
+@contextmanager
+def _provided(farm: SmallFarm, node: LabNode) -> Iterator[None]:
+    """Give the farmer's network what there might be to reach, and a router for IPv6."""
     number = farm.farm.topology.nodes.index(node) + 1
     prefix = IPv6Network(f"2001:db8:{number}::/64")
     lan, neighbour = farm.farm.place.namespace_file(node.uplink.server), node.uplink.gateway.ip + 49
@@ -188,7 +189,14 @@ def _provide(farm: SmallFarm, node: LabNode) -> None:
     words += [f"{address}/32" for address in PRIVATE]
     words += [f"{address}/128" for address in (*PRIVATE_IPV6, INTERNET_IPV6)]
     in_place(lan, "sh", "-ec", _PROVIDE, "sh", *words)
-    advertise_router(lan, node.uplink.link, prefix[0])
+    command = radvd(node.uplink.link, f"prefix {prefix} {{ }};", farm.farm.place.directory)
+    with subprocess.Popen(
+        ["nsenter", f"--net={lan}", "--", *command], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as router:
+        try:
+            yield
+        finally:
+            router.terminate()
 
 
 def _surroundings(
@@ -221,6 +229,25 @@ def _surroundings(
         lease=str(_address(dmz, "public", 4)),
         lease_ipv6=str(_address(dmz, "public", 6)),
     )
+
+
+def made_public(scene: Scene, name: str) -> Surroundings:
+    """The farmer gives the node a public interface, on its uplink's NIC; everybody listens there, too."""
+    here, topology = scene.around[name], scene.farm.farm.topology
+    address, address_ipv6 = str(IPv4Address(here.router) + 4), str(IPv6Address(here.router_ipv6) + 4)
+    words = ["--ipv4", f"{address}/24", "--gw4", here.router, "--ipv6", f"{address_ipv6}/64", "--gw6", here.router_ipv6]
+    words += ["--master", UPLINK_NIC, "--grid", topology.grid_url]
+    with entered_file(here.outside):
+        assert main(["node", "public", here.node.identifier, *words]) == 0
+    # A node asks at its start, and every half minute.
+    here.node.kill()
+    here.node.start()
+    here.node.wait(lambda states: (states.get("public"), states.get("dmz")) == ("applied", "ready"), "public")
+    for member in here.members.values():
+        here.node.wait_active(member.network)
+    place = inside(here.node.node, scene.farm.farm.file, "/run/netns/public")
+    scene.ears.open(f"the public interface of {name}", place)
+    return evolve(here, public=PublicInterface(place, address, address_ipv6))
 
 
 def _listen(ears: Ears, name: str, place: Surroundings) -> None:

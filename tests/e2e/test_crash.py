@@ -43,7 +43,7 @@ def test_a_node_killed_at_random_moments_ends_up_with_what_the_grid_wants(
     reservations = user.apply(mesh, bystander, victim)
     torment(victim, chance, f"resource:{network}")
     settle(farm, user, network, mesh, reservations)
-    check_carries_packets(farm, network, mesh)
+    check_carries_packets(farm, network)
 
     newer = planned(farm, user, f"crash-{number}", mesh)
     newer_reservations = user.apply(newer, bystander, victim)
@@ -139,6 +139,6 @@ def settle_on(node: NodeUnderTest, user: User, network: str, mesh: MeshPlan, res
     node.check_has_exactly({network: resource.listen_port})
 
 
-def check_carries_packets(farm: SmallFarm, network: str, mesh: MeshPlan) -> None:
-    with farm.workloads(network, mesh) as workloads:
+def check_carries_packets(farm: SmallFarm, network: str) -> None:
+    with farm.workloads(network) as workloads:
         assert len(reachable_pairs(workloads)) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import IPv4Network
@@ -11,7 +12,7 @@ import pytest
 from attrs import evolve, frozen
 
 from tests.e2e.flow import Flow
-from tests.e2e.small_farm import NodeUnderTest, SmallFarm, stranger
+from tests.e2e.small_farm import NodeUnderTest, SmallFarm, eventually, stranger
 from tests.e2e.user import User
 from zosfsm.grid.identity import seal_to
 from zosfsm.grid.reservations import Reservation, ReservationType, ResultState
@@ -118,6 +119,9 @@ def test_what_cannot_be_served_gets_a_signed_error_that_says_why(
     node.check_has_exactly({})
 
 
+HOLD_PORT = "import socket, sys, time; one = socket.socket(type=2); one.bind((str(), int(sys.argv[1]))); time.sleep(60)"
+
+
 def test_a_port_that_another_network_has_is_refused_with_the_name_of_its_holder(farm: SmallFarm, user: User) -> None:
     node = farm.public
     first, second = alone(user, node, "first", 5000), alone(user, node, "second", 5000)
@@ -148,6 +152,17 @@ def test_a_port_that_another_network_has_is_refused_with_the_name_of_its_holder(
     assert f"UDP port 5001 is in use on this node by network {user.network(first)}" in answer.error
     node.wait_active(user.network(second))
     node.check_has_exactly({user.network(first): 5001, user.network(second): 5000})
+
+    # A port may be no network's, and then it is told whose program has it.
+    node.run("sh", "-c", f"{sys.executable} -c '{HOLD_PORT}' 5002 > /dev/null 2>&1 &")
+    eventually(lambda: 5002 in node.open_ports(), "a program with UDP port 5002", node.open_ports)
+    blocked = user.apply(alone(user, node, "second", 5002), node)
+    answer = user.answer(blocked[node.node.name])
+    assert answer.state is ResultState.ERROR
+    assert "UDP port 5002 is in use by a program that is no network's: python" in answer.error
+    node.run("kill", answer.error.partition("(process ")[2].partition(")")[0])
+    node.wait_active(user.network(second))
+    node.check_has_exactly({user.network(first): 5001, user.network(second): 5000})
     everything = {f"reservation {at}": sent[node.node.name] for at, sent in enumerate((holding, moved, greedy, taken))}
     user.delete(everything)
     user.wait_deleted(everything)
@@ -164,7 +179,7 @@ def test_an_update_in_place_loses_no_packet_of_the_peers_that_stay(farm: SmallFa
     old = user.apply(first, *farm.nodes)
     for node in farm.nodes:
         assert user.answer(old[node.node.name]).state is ResultState.OK
-    with farm.workloads(network, first) as workloads:
+    with farm.workloads(network) as workloads:
         assert len(reachable_pairs(workloads)) == 2
         tunnels = [node.tunnels() for node in farm.nodes]
         with Flow(*workloads) as flow:

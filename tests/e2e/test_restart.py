@@ -15,13 +15,13 @@ import pytest
 from attrs import frozen
 
 from tests.e2e.flow import INTERVAL_SECONDS, Flow
-from tests.e2e.small_farm import NodeUnderTest, SmallFarm
+from tests.e2e.small_farm import NodeUnderTest, SmallFarm, eventually
 from tests.e2e.user import User
 from zosfsm.lab.node_process import RUN_DIRECTORY, STATE_DIRECTORY, enter, tear_down_node
 from zosfsm.lab.probes import reachable_pairs, reaches_internet
 from zosfsm.lab.processes import kill, spawn
 from zosfsm.lab.services import own_command, own_environment
-from zosfsm.lab.workload import Workload, leave
+from zosfsm.lab.workload import Workload
 from zosfsm.mesh.plans import MeshPlan
 from zosfsm.mesh.request import NodeRequest
 
@@ -53,7 +53,7 @@ def mesh(farm: SmallFarm, user: User) -> Iterator[Mesh]:
     user.apply(plan, *farm.nodes)
     for node in farm.nodes:
         node.wait_active(network)
-    with farm.workloads(network, plan) as workloads:
+    with farm.workloads(network) as workloads:
         assert len(reachable_pairs(workloads)) == 2
         yield Mesh(farm, network, plan, workloads)
 
@@ -123,7 +123,6 @@ def kill_the_tunnel_process(node: NodeUnderTest, _mesh: Mesh) -> None:
 
 def lose_everything_in_a_power_cut(node: NodeUnderTest, mesh: Mesh) -> None:
     kill_the_tunnel_process(node, mesh)
-    leave(mesh.farm.farm.place, node.node, mesh.farm.farm.file)
     node.run("sh", "-ec", POWER_CUT)
 
 
@@ -167,48 +166,68 @@ def test_what_broke_while_the_node_was_away_is_repaired(
     node.check_has_exactly(mesh.ports(node))
     assert (node.tunnels() == tunnels) is keeps_tunnel
     node.wait(lambda states: states.get("dmz") == "ready", "ready to let networks out")
-    workload = mesh.farm.joined(node, mesh.network, mesh.plan)
+    workload = mesh.farm.joined(node, mesh.network)
     assert reaches_internet(workload, mesh.farm.farm.topology)
     assert len(reachable_pairs((mesh.workloads[0], workload))) == 2
 
 
-# As a node of an earlier life would have left it, half built, together with what others have on the same machine.
-ORPHAN = """
-ip netns add n-orphan
-ip link add b-orphan type bridge
-ip link add l-orphan type veth peer name n-orphan netns n-orphan
-ip link set l-orphan master b-orphan up
-wireguard-go w-orphan
-ip link set w-orphan netns n-orphan
+# As an earlier life of the node would have left it, half built: in the store there is nothing of it.
+ORPHAN = "5xYwqzRkT7mNb"
+MAKE_ORPHAN = f"""
+from zosfsm.kernel import namespaces
+from zosfsm.kernel.links import Links
+from zosfsm.kernel.wireguard_userspace import UserspaceWireGuard
+namespaces.create("n-{ORPHAN}")
+namespaces.create("c-{ORPHAN}-web")
+with Links(None) as links:
+    links.ensure_bridge("b-{ORPHAN}")
+    links.ensure_veth("l-{ORPHAN}", "n-{ORPHAN}", "n-{ORPHAN}")
+    links.ensure_veth("v-abcdefghij234", "eth0", "c-{ORPHAN}-web")
+    links.enslave("l-{ORPHAN}", "b-{ORPHAN}")
+UserspaceWireGuard().ensure("w-{ORPHAN}", "n-{ORPHAN}")
+"""
+# What an engineer has on the same machine is his, whatever he calls it.
+MAKE_FOREIGN = """
 ip netns add tenant
-ip netns add n-somebody-elses-network
-ip link add br-foreign type bridge
-ip link add foreign0 type veth peer name eth0 netns tenant
-wireguard-go foreign1
+ip netns add n-test
+ip netns add n-8HjKmWpQ2vXcZ
+ip netns add c-8HjKmWpQ2vXcZ-web
+ip link add b-test type bridge
+ip link add b-8HjKmWpQ2vXcZ type bridge
+ip link add v-234abcdefghij type veth peer name eth0 netns tenant
+wireguard-go w-8HjKmWpQ2vXcZ
 """
-FOREIGN_LINKS = {"br-foreign", "foreign0", "foreign1"}
-FOREIGN_NAMESPACES = {"tenant", "n-somebody-elses-network"}
+FOREIGN = {
+    *("tenant", "n-test", "n-8HjKmWpQ2vXcZ", "c-8HjKmWpQ2vXcZ-web"),
+    *("b-test", "b-8HjKmWpQ2vXcZ", "v-234abcdefghij", "w-8HjKmWpQ2vXcZ"),
+}
 REMOVE_FOREIGN = """
-ip netns delete tenant
-ip netns delete n-somebody-elses-network
-ip link delete br-foreign
-ip link delete foreign1
+for name in tenant n-test n-8HjKmWpQ2vXcZ c-8HjKmWpQ2vXcZ-web; do ip netns delete $name; done
+for name in b-test b-8HjKmWpQ2vXcZ w-8HjKmWpQ2vXcZ; do ip link delete $name; done
 """
+
+
+def everything(node: NodeUnderTest) -> set[str]:
+    """The names of all links and namespaces that the node has."""
+    return node.links() | node.namespaces() | node.workload_traces()
 
 
 def test_a_network_that_nobody_wants_is_removed_and_what_is_not_ours_is_left_alone(mesh: Mesh) -> None:
     node = mesh.farm.hidden
     own = picture(node, mesh.network)
     node.kill()
-    links, namespaces, tunnels = node.links(), node.namespaces(), set(node.tunnels())
-    node.run("sh", "-ec", ORPHAN)
-    assert node.present() == sorted([mesh.network, "orphan"])
+    before, tunnels = everything(node), set(node.tunnels())
+    node.run("sh", "-ec", MAKE_FOREIGN)
+    node.python(MAKE_ORPHAN)
+    assert node.present() == sorted([mesh.network, ORPHAN])
     node.start()
     node.wait_active(mesh.network)
-    node.wait(lambda _states: "orphan" not in node.present(), "rid of the orphan")
-    node.wait(lambda states: "resource:orphan" not in states, "done with the orphan")
-    assert node.links() == links | FOREIGN_LINKS
-    assert node.namespaces() == namespaces | FOREIGN_NAMESPACES
+    eventually(lambda: node.document()["census"] is not None, "a census", node.document)
+    eventually(lambda: everything(node) == before | FOREIGN, "no orphan", lambda: everything(node))
+    node.wait(lambda states: f"resource:{ORPHAN}" not in states, "done with the orphan")
+    assert node.document()["census"]["orphans"] == {"namespace": 2, "link": 3, "process": 1}
+    assert node.present() == [mesh.network]
+    assert everything(node) == before | FOREIGN
     assert tunnels < set(node.tunnels())
     assert len(node.tunnels()) == len(tunnels) + 1
     node.run("sh", "-ec", REMOVE_FOREIGN)
@@ -219,7 +238,6 @@ def test_a_network_that_nobody_wants_is_removed_and_what_is_not_ours_is_left_alo
 def test_a_teardown_that_was_killed_is_finished_by_the_next(mesh: Mesh) -> None:
     node, lab = mesh.farm.public, mesh.farm.farm
     chance = Random(SEED)
-    leave(lab.place, node.node, lab.file)
     node.stop()
     words = own_command("teardown", "--state-dir", STATE_DIRECTORY, "--run-dir", RUN_DIRECTORY)
     for _ in range(2):
@@ -235,28 +253,28 @@ def test_a_teardown_that_was_killed_is_finished_by_the_next(mesh: Mesh) -> None:
     node.start()
     node.wait_active(mesh.network)
     node.check_has_exactly(mesh.ports(node))
-    mesh.farm.joined(node, mesh.network, mesh.plan)
+    mesh.farm.joined(node, mesh.network)
 
 
 def test_a_node_that_tears_down_at_its_end_leaves_nothing_and_makes_everything_again(mesh: Mesh) -> None:
-    node, lab = mesh.farm.hidden, mesh.farm.farm
+    node = mesh.farm.hidden
     node.stop()
     node.start("--teardown-on-exit")
     node.wait_active(mesh.network)
     node.check_has_exactly(mesh.ports(node))
-    leave(lab.place, node.node, lab.file)
     node.end()
     check_has_nothing(node)
     node.start()
     node.wait_active(mesh.network)
     node.check_has_exactly(mesh.ports(node))
-    mesh.farm.joined(node, mesh.network, mesh.plan)
+    mesh.farm.joined(node, mesh.network)
 
 
 def check_has_nothing(node: NodeUnderTest) -> None:
     """The node has given back its NIC, and nothing that it ever made is there."""
     assert node.links() == {"lo", "eth0", "eth1", "eth2"}
     assert node.namespaces() == set()
+    assert node.workload_traces() == set()
     assert (node.tunnels(), node.open_ports(), node.stored()) == ((), (), {})
     assert "master" not in json.loads(node.run("ip", "-j", "link", "show", "eth2"))[0]
     assert json.loads(node.run("ip", "-j", "address", "show", "eth2"))[0]["addr_info"] == []

@@ -58,7 +58,7 @@ def watched(farm: SmallFarm, user: User) -> Iterator[Watched]:
     user.apply(plan, *farm.nodes)
     for node in farm.nodes:
         node.wait_active(network)
-    with farm.workloads(network, plan) as workloads:
+    with farm.workloads(network) as workloads:
         assert len(reachable_pairs(workloads)) == 2
         yield Watched(farm.hidden, network, workloads)
 

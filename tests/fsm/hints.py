@@ -16,10 +16,12 @@ from attrs import evolve
 from tests.fsm.sampling import Hints, sampler, value
 from zosfsm.fsm.explorer import START, Facet, Samples
 from zosfsm.lifecycles.connectivity_data import Nic, NicsListed, Standing
+from zosfsm.lifecycles.dmz import WayKind, WayOut
 from zosfsm.lifecycles.interface_data import Adopted, InterfaceReport, Probe
 from zosfsm.lifecycles.lease_data import Leased, LeaseData, LeaseStart
 from zosfsm.lifecycles.lease_terms import Lease, Reply
 from zosfsm.lifecycles.path_data import PathReport, PathStanding, RouterAdvertised, TryPath
+from zosfsm.lifecycles.public_data import NO_MASTER, Ground, PublicWish, UplinkMoved
 from zosfsm.lifecycles.resource import NETWORK, NetworkFacts, NetworkSeen, PeerFacts, ReservationFacts
 from zosfsm.lifecycles.uplink_policy import Family, UplinkPolicy
 
@@ -134,7 +136,25 @@ def _nics(*plugged: bool, in_bridge: bool = False) -> Callable[[Any, random.Rand
     return lambda _known, _source: NicsListed(nics)
 
 
+def _way_out(kind: WayKind) -> Callable[[Any, random.Random], WayOut]:
+    return lambda _known, _source: WayOut(kind, "eth1", (IPv4Network("192.0.2.0/24"),))
+
+
+def _wish(master: str) -> Callable[[Any, random.Random], PublicWish]:
+    """A configuration that contradicts itself in nothing."""
+    address, gateway = IPv4Interface("192.0.2.7/24"), IPv4Address("192.0.2.1")
+    return lambda _known, source: PublicWish(source.choice((0, 1, 2)), master, None, address, gateway)
+
+
+def _no_wish(_known: Any, source: random.Random) -> PublicWish:
+    return PublicWish(source.choice((1, 2)), NO_MASTER)
+
+
 HINTS: Hints = {
+    PublicWish: (_wish("eth1"), _wish("eth2"), _no_wish),
+    Ground: (lambda _known, _source: Ground(False, MAC), lambda _known, _source: Ground(True, MAC)),
+    UplinkMoved: (lambda _known, _source: UplinkMoved("eth1"),),
+    WayOut: tuple(map(_way_out, WayKind)),
     Leased: (_granted("192.0.2.1"), _granted("192.0.2.9"), _granted(None)),
     TryPath: (_tried,),
     RouterAdvertised: (_router,) * 4,
@@ -165,6 +185,8 @@ PROMISES: Mapping[str, Callable[[Any], bool]] = {}
 FACETS: Mapping[str, Facet] = {
     "path": lambda data: (data.was_proven, data.is_configured, data.is_on_bridge, data.lease is None),
     "interface": lambda data: data.carrier,
+    "public": lambda data: (data.standing is None, data.trying is None, data.refusal == "", data.is_registered),
+    "dmz": lambda data: (data.public is None, data.uplink is None),
     "connectivity": lambda data: (
         data.settled_by is not None,
         any(nic.standing is Standing.PROVEN and nic.name != data.current for nic in data.candidates),

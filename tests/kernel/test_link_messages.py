@@ -77,5 +77,5 @@ def test_a_message_that_contradicts_itself_is_refused(data: bytes) -> None:
 
 
 def test_a_question_is_for_one_link_or_for_all() -> None:
-    assert struct.unpack_from("=IHHIIBxHi", request(5, 3)) == (40, 18, 0x1, 5, 0, 0, 0, 3)
+    assert struct.unpack_from("=IHHIIBxHi", request(5, 3)) == (40, 18, 0x5, 5, 0, 0, 0, 3)
     assert struct.unpack_from("=IHHIIBxHi", request(6)) == (40, 18, 0x301, 6, 0, 0, 0, 0)

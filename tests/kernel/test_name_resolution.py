@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.kernel.name_server import NameServer, Say, answer, name_servers, records, silence
 from tests.kernel.separate_host import separate_hosts
-from zosfsm.kernel import name_resolution
+from zosfsm.kernel import name_exchange, name_resolution
 from zosfsm.kernel.bound_socket import Address, tcp_socket, udp_socket
 from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.name_resolution import (
@@ -248,7 +248,7 @@ def test_a_silent_server_cannot_be_called_a_liar() -> None:
 @given(st.binary(max_size=200), st.booleans())
 def test_no_packet_raises_anything(noise: bytes, begins_well: bool) -> None:
     query = dns.message.make_query(NAME, "A")
-    exchange = name_resolution._Exchange("lo", FIRST, 53, query)
+    exchange = name_exchange.Exchange("lo", FIRST, 53, query)
     beginning = answer(query, A).to_wire()[:45] if begins_well else b""
     response = exchange._read(beginning + noise)
     if response is not None:

@@ -42,12 +42,31 @@ def test_what_a_translator_would_turn_into_a_private_address_is_no_internet() ->
         assert not any(IPv6Address(address) in network for network in rulesets.NOT_INTERNET_IPV6)
 
 
+def test_what_6to4_would_send_to_a_private_address_is_no_internet() -> None:
+    for address in ("2002:a00:1::1", "2002:c0a8:101::1", "2002:6440:1::", "2002:7f00:1::"):
+        assert any(IPv6Address(address) in network for network in rulesets.NOT_INTERNET_IPV6)
+    assert not any(IPv6Address("2002:808:808::1") in network for network in rulesets.NOT_INTERNET_IPV6)
+
+
 def test_nobody_is_to_send_a_redirect_or_ask_for_the_time() -> None:
     for text in (rulesets.host(), rulesets.dmz(), _resource()):
         # The name of a protocol would be looked up in /etc/protocols, which a small image does not have.
         assert "l4proto" not in text
         assert "icmp type echo-request accept" in text
-        assert "redirect" not in text
+        assert "redirect accept" not in text
+    for text in (rulesets.dmz(), _resource()):
+        # The kernel has no setting for it in IPv6, as it has in IPv4.
+        assert "icmpv6 type nd-redirect drop" in text.split("chain output")[1].split("}")[0]
+
+
+def test_a_workload_has_its_own_nodes_share_of_the_networks_ula() -> None:
+    """As it has its own node's subnet of the network's range."""
+    assert "ip6 saddr != { ::, fd12:3456:789a:1::a01:200/120, fe80::/10 } drop" in _resource()
+
+
+def test_one_network_cannot_take_all_connections_of_the_dmz() -> None:
+    to_internet = _resource().split("chain to_internet")[1]
+    assert to_internet.index("limit rate over 500/second") < to_internet.index("ct count over 8192")
 
 
 def test_a_resource_judges_the_source_before_it_lets_established_traffic_pass() -> None:
@@ -65,6 +84,15 @@ def test_a_mesh_over_a_public_range_does_not_leave_through_the_internet() -> Non
         network_range=IPv4Network("198.51.0.0/16"),
     )
     assert "198.51.0.0/16" in text.split("chain to_internet")[1].split("}\n")[0]
+
+
+def test_names_are_asked_for_at_the_lans_own_addresses_from_lan_and_mesh_alone() -> None:
+    names = _resource().split("chain to_names")[1].split("}\n\n")[0]
+    for rule in ('iifname != { "n-abc", "w-abc" } drop', "ip daddr != 10.1.2.1 drop", "ip6 daddr != fd12:"):
+        assert rule in names
+    arriving = _resource().split("chain input")[1].split("}\n\n")[0]
+    # The source is judged before, and who floods is stopped also in what he has begun.
+    assert arriving.index("from_mesh") < arriving.index("to_names") < arriving.index("ct state")
 
 
 @pytest.mark.kernel

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 import pytest
 from attrs import evolve
 
 from zosfsm.kernel.errors import KernelError
-from zosfsm.kernel.wireguard import Changes, Device, Peer, PeerStatus, PeerUpdate, difference, key_bytes
+from zosfsm.kernel.wireguard import (
+    Changes,
+    Device,
+    Peer,
+    PeerStatus,
+    PeerUpdate,
+    difference,
+    key_bytes,
+    with_roamed_endpoints,
+)
 
 _PORT = 3000
 
@@ -64,6 +73,18 @@ def test_a_moved_endpoint_is_the_only_change_of_its_peer() -> None:
 
 def test_a_peer_that_called_keeps_the_endpoint_from_which_it_called() -> None:
     assert difference(_as_is(_peer(1)), _PRIVATE, _PORT, (evolve(_peer(1), endpoint=None),)).nothing
+
+
+def test_a_peer_that_is_heard_from_elsewhere_is_called_there_unless_it_is_told_anew() -> None:
+    elsewhere = (IPv4Address("198.51.100.1"), 1)
+    now = datetime.now(UTC)
+    heard, silent = (
+        evolve(_status(_peer(number)), endpoint=elsewhere, last_handshake=now - timedelta(seconds=seconds))
+        for number, seconds in ((1, 60), (2, 600))
+    )
+    device, peers = Device(_PRIVATE, _PORT, (heard, silent)), (_peer(1), _peer(2), _peer(3))
+    assert with_roamed_endpoints(peers, device) == (evolve(_peer(1), endpoint=elsewhere), *peers[1:])
+    assert with_roamed_endpoints(peers, device, [_key(1)]) == peers
 
 
 def test_other_networks_and_keepalive_are_set_in_place() -> None:

@@ -18,6 +18,7 @@ from tests.kernel.separate_host import SeparateHost, separate_hosts
 from zosfsm.kernel import namespaces, wireguard_userspace
 from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.links import Links
+from zosfsm.kernel.tunnel_processes import running
 from zosfsm.kernel.wireguard import Device, Peer
 from zosfsm.kernel.wireguard_userspace import UserspaceWireGuard
 
@@ -56,10 +57,26 @@ def _ensure() -> int:
     return _pid()
 
 
+def _ensure_in(namespace: str | None) -> None:
+    UserspaceWireGuard().ensure(_NAME, namespace)
+
+
+def _delete() -> None:
+    UserspaceWireGuard().delete(_NAME, _TENANT)
+
+
 def _configure(peers: tuple[Peer, ...], port: int = _PORT) -> Device:
     wireguard = UserspaceWireGuard()
     wireguard.configure(_NAME, _TENANT, _PRIVATE, port, peers)
     return wireguard.device(_NAME, _TENANT)
+
+
+def _configure_as(private_key: str, peer: Peer) -> None:
+    UserspaceWireGuard().configure(_NAME, _TENANT, private_key, _PORT, (peer,))
+
+
+def _device() -> Device:
+    return UserspaceWireGuard().device(_NAME, _TENANT)
 
 
 def _pid() -> int:
@@ -83,7 +100,12 @@ def _traces() -> tuple[bool, bool, tuple[str, ...]]:
     with Links(_TENANT) as links:
         link = links.find(_NAME) is not None
     with Links(None) as links:
-        return link, links.find(_NAME) is not None, wireguard_userspace.devices()
+        return link, links.find(_NAME) is not None, _devices()
+
+
+def _devices() -> tuple[str, ...]:
+    """Those with a socket or with a process."""
+    return tuple(sorted({*wireguard_userspace.sockets(), *(process.device for process in running())}))
 
 
 def _take_port(port: int) -> None:
@@ -168,7 +190,7 @@ def test_the_key_is_neither_in_the_arguments_nor_in_the_environment(host: Separa
 def test_a_killed_process_and_its_stale_socket_are_replaced(host: SeparateHost) -> None:
     pid = host.run(_ensure)
     host.run(_kill)
-    assert host.run(wireguard_userspace.devices) == (_NAME,)
+    assert host.run(_devices) == (_NAME,)
     assert host.run(_ensure) != pid
     assert host.run(_configure, _PEERS).listen_port == _PORT
 
@@ -181,7 +203,7 @@ def test_a_process_whose_link_is_missing_is_replaced(host: SeparateHost) -> None
 
 
 def test_a_link_that_never_was_moved_is_replaced(host: SeparateHost) -> None:
-    host.run(UserspaceWireGuard().ensure, _NAME, None)
+    host.run(_ensure_in, None)
     host.run(_ensure)
     assert host.run(_traces) == (True, False, (_NAME,))
 
@@ -194,32 +216,55 @@ def test_a_link_of_another_kind_gives_way(host: SeparateHost) -> None:
 
 def test_deleting_leaves_no_process_no_link_and_no_socket(host: SeparateHost) -> None:
     host.run(_ensure)
-    host.run(UserspaceWireGuard().delete, _NAME, _TENANT)
+    host.run(_delete)
     assert host.run(_traces) == (False, False, ())
-    host.run(UserspaceWireGuard().delete, _NAME, _TENANT)
+    host.run(_delete)
 
 
 def test_a_stopped_process_is_ended_too(host: SeparateHost) -> None:
     pid = host.run(_ensure)
     os.kill(pid, signal.SIGSTOP)
-    host.run(UserspaceWireGuard().delete, _NAME, _TENANT)
+    host.run(_delete)
     assert host.run(_traces) == (False, False, ())
 
 
 def test_deleting_after_the_namespace_went_succeeds(host: SeparateHost) -> None:
     host.run(_ensure)
     host.run(namespaces.delete, _TENANT)
-    host.run(UserspaceWireGuard().delete, _NAME, _TENANT)
-    assert host.run(wireguard_userspace.devices) == ()
+    host.run(_delete)
+    assert host.run(_devices) == ()
 
 
 def test_an_absent_tenant_leaves_nothing_started(host: SeparateHost) -> None:
     host.run(namespaces.delete, _TENANT)
     with pytest.raises(KernelError, match="does not exist"):
         host.run(_ensure)
-    assert host.run(wireguard_userspace.devices) == ()
+    assert host.run(_devices) == ()
 
 
 def test_an_absent_device_is_told_in_a_sentence(host: SeparateHost) -> None:
     with pytest.raises(KernelError, match=f"cannot talk to wireguard-go about {_NAME}"):
         host.run(_configure, _PEERS)
+
+
+def test_an_address_that_goes_ends_no_session(host: SeparateHost) -> None:
+    with separate_hosts(1) as (other,):
+        other.run(namespaces.create, _TENANT)
+        host.shell(f"ip link add out type veth peer name out netns {other.pid}")
+        for there, number, away in ((host, 1, 2), (other, 2, 1)):
+            there.shell(f"ip address add 192.0.2.{number}/24 dev out && ip link set out up")
+            there.run(_ensure)
+            peer = Peer(_keys(away)[1], (IPv4Network(f"10.1.{away}.1/32"),), (IPv4Address(f"192.0.2.{away}"), _PORT), 0)
+            there.run(_configure_as, _keys(number)[0], peer)
+            there.shell(f"ip -n {_TENANT} address add 10.1.{number}.1/16 dev {_NAME}")
+            there.shell(f"ip -n {_TENANT} link set {_NAME} up")
+        ping = f"ip netns exec {_TENANT} ping -n -q -c 1 -W 10 10.1.2.1"
+        host.shell(ping)
+        (before,) = host.run(_device).peers
+        host.shell("ip address flush dev out && ip address add 192.0.2.7/24 dev out")
+        host.run(wireguard_userspace.choose_sources_anew)
+        host.shell(ping)
+        (after,) = host.run(_device).peers
+        assert after.last_handshake == before.last_handshake
+        (heard,) = other.run(_device).peers
+        assert heard.endpoint == (IPv4Address("192.0.2.7"), _PORT)

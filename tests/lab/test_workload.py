@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Interface
 
 import pytest
 from attrs import frozen
 
 from tests.lab.ground import Ground
 from tests.waiting import until
-from zosfsm.lab.leaks import after_teardown, namespaces_of, open_doors, open_tunnel_ports, tunnel_processes
-from zosfsm.lab.node_process import enter
+from zosfsm.lab.errors import LabError
+from zosfsm.lab.leaks import after_teardown, open_doors, open_tunnel_ports, tunnel_processes
+from zosfsm.lab.node_process import enter, inside
 from zosfsm.lab.probes import reachable_pairs, reaches_internet, reaches_workload, uplink_of, ways_in
 from zosfsm.lab.processes import spawn
 from zosfsm.lab.topology import FARM, STORAGE_NIC, UPLINK_NIC, LabNode
-from zosfsm.lab.workload import Echo, Workload, join, leave
+from zosfsm.lab.workload import Echo, Workload, join
 
 pytestmark = pytest.mark.kernel
-
-SUBNET = IPv4Network("10.1.1.0/24")
 
 # $1 uplink address with prefix, $2 its gateway.
 CARELESS_NODE = """
@@ -35,6 +34,17 @@ ip link add b-x type bridge
 ip link set b-x up
 ip address add 10.1.1.1/24 dev b-x
 sysctl -qw net.ipv4.ip_forward=1
+"""
+
+# A workload as a node would make it.
+PLUGGED = """
+ip netns add c-x-work
+ip link add name eth0 netns c-x-work type veth peer name v-x
+ip link set v-x master b-x up
+ip -n c-x-work link set lo up
+ip -n c-x-work link set eth0 up
+ip -n c-x-work address add 10.1.1.2/24 dev eth0
+ip -n c-x-work route add default via 10.1.1.1
 """
 
 
@@ -56,7 +66,9 @@ def careless(ground: Ground, name: str) -> Careless:
     node = ground.isolated(name)
     own = f"{node.uplink.first_lease}/{node.uplink.gateway.network.prefixlen}"
     run_in(ground, node, CARELESS_NODE, own, str(node.uplink.gateway.ip))
-    return Careless(ground, node, join(ground.place, node, ground.file, "b-x", SUBNET))
+    run_in(ground, node, PLUGGED)
+    namespace = inside(node, ground.file, "/run/netns/c-x-work")
+    return Careless(ground, node, Workload(node, "x", "work", IPv4Interface("10.1.1.2/24"), namespace))
 
 
 @pytest.fixture
@@ -67,32 +79,24 @@ def public(ground: Ground) -> Iterator[Careless]:
         yield found
 
 
-def test_a_joined_workload_reaches_its_gateway_and_leaves_without_a_trace(ground: Ground) -> None:
-    found = careless(ground, "node1")
-    assert namespaces_of(found.node, ground.file) == ("zw-node1",)
-    inside = "ip netns exec zw-node1 ping -c 1 -W 2 10.1.1.1"
-    assert "1 received" in run_in(ground, found.node, inside)
-    leave(ground.place, found.node, ground.file)
-    leave(ground.place, found.node, ground.file)
-    assert namespaces_of(found.node, ground.file) == ()
+def test_a_node_that_does_not_run_is_said_not_to_answer(ground: Ground) -> None:
+    node = ground.isolated("node1")
+    with pytest.raises(LabError, match=r"expected a node that answers at /run/zosfsm/control\.sock"):
+        join(ground.place, node, ground.file, "office")
 
 
 def test_two_workloads_on_one_wire_ping_each_other_both_ways(ground: Ground) -> None:
     one = careless(ground, "node1")
     script = """
-    ip netns add zw-second
-    ip link add name eth0 netns zw-second type veth peer name second
-    ip link set second master b-x up
-    ip -n zw-second link set eth0 up
-    ip -n zw-second address add 10.1.1.3/24 dev eth0
+    ip netns add second
+    ip link add name eth0 netns second type veth peer name v-second
+    ip link set v-second master b-x up
+    ip -n second link set eth0 up
+    ip -n second address add 10.1.1.3/24 dev eth0
     """
     run_in(ground, one.node, script)
-    other = Workload(
-        FARM.nodes[1],
-        SUBNET,
-        type(one.workload.address)("10.1.1.3/24"),
-        one.workload.namespace_file.with_name("zw-second"),
-    )
+    second = one.workload.namespace_file.with_name("second")
+    other = Workload(FARM.nodes[1], "x", "second", IPv4Interface("10.1.1.3/24"), second)
     with Echo((one.workload, other)):
         assert set(reachable_pairs((one.workload, other))) == {("node1", "node2"), ("node2", "node1")}
         assert reaches_workload(one.workload, other)

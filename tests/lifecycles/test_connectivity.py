@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path as File
 
 import pytest
@@ -27,7 +28,7 @@ from tests.lifecycles.test_connectivity_guards import (
     nics,
     says,
 )
-from zosfsm.fsm.lifecycle import Event, Tell
+from zosfsm.fsm.lifecycle import Change, Event, Tell
 from zosfsm.lifecycles.connectivity import Connectivity
 from zosfsm.lifecycles.connectivity_choice import GRACE, PATIENCE
 from zosfsm.lifecycles.connectivity_data import (
@@ -40,8 +41,10 @@ from zosfsm.lifecycles.connectivity_data import (
     RemoveUplink,
     Standing,
 )
-from zosfsm.lifecycles.dmz import WayOut
+from zosfsm.lifecycles.dmz import WayKind, WayOut
 from zosfsm.lifecycles.interface_data import Adopted, LinkSeen, Probe, Selected
+from zosfsm.lifecycles.path_data import RouterAdvertised
+from zosfsm.lifecycles.public_data import UplinkMoved
 from zosfsm.lifecycles.uplink_policy import UplinkPolicy
 
 ONLINE = nics(nic("eth0", PROVEN), nic("eth1", READY), nic("eth2", UNPLUGGED), current="eth0", first_choice="eth0")
@@ -235,6 +238,14 @@ def test_the_uplinks_nic_is_told_that_it_was_chosen() -> None:
     assert chosen == Tell("interface:eth0", "select", Selected("zos", MAC), "it is the uplink")
 
 
+def test_the_public_interface_hears_which_nic_has_become_the_uplinks_or_was() -> None:
+    come = only(NODE.do("tell_public", ONLINE, Event("attached")).effects)
+    assert come == Tell("public", "uplink_moved", UplinkMoved("eth0"), "eth0 is the uplink's NIC")
+    gone = only(NODE.do("tell_public", ONLINE, Event("detached")).effects)
+    assert gone.reason == "eth0 is no longer the uplink's NIC"
+    assert NODE.do("tell_public", NEW, Event("detached")).effects == ()
+
+
 def test_the_nic_in_use_is_set_aside_with_the_reason() -> None:
     change = NODE.do("set_current_aside", ONLINE, Event("attach_failed", reason="eth0: no such device"))
     assert (change.data.candidates[0].standing, change.data.candidates[0].reason) == (FAILED, "no such device")
@@ -297,20 +308,35 @@ def test_being_online_is_told_to_all_that_wait_for_it() -> None:
     assert told(change.effects) == [("registration", "connected"), ("delivery", "connected"), ("dmz", "connected")]
 
 
-def test_without_ipv4_there_is_no_way_out_for_the_dmz() -> None:
-    ipv6_only = evolve(ONLINE, uplink=evolve(UPLINK, lease=None))
-    assert told(NODE.do("announce_online", ipv6_only).effects) == [
-        ("registration", "connected"),
-        ("delivery", "connected"),
-    ]
+def way_out_of(change: Change[ConnectivityData]) -> WayOut:
+    (told_to_it,) = [effect for effect in change.effects if isinstance(effect, Tell) and effect.to == "dmz"]
+    assert told_to_it.trigger == "connected" and isinstance(told_to_it.data, WayOut)
+    return told_to_it.data
+
+
+def router_with(*addresses: str) -> RouterAdvertised:
+    own = tuple(IPv6Interface(address) for address in addresses)
+    return RouterAdvertised(IPv6Address("fe80::1"), MAC, timedelta(minutes=30), own)
+
+
+def test_the_dmz_is_told_of_the_networks_of_both_families() -> None:
+    router = router_with("2001:db8:2::7/64", "2001:db8:1::7/64", "2001:db8:1::9/64")
+    both = evolve(ONLINE, uplink=evolve(UPLINK, router=router))
+    ipv6 = (IPv6Network("2001:db8:1::/64"), IPv6Network("2001:db8:2::/64"))
+    assert way_out_of(NODE.do("announce_online", both)) == WayOut(WayKind.LEASE, "eth0", (LEASE.address.network, *ipv6))
+    ipv6_only = evolve(ONLINE, uplink=evolve(UPLINK, lease=None, router=router))
+    assert way_out_of(NODE.do("announce_online", ipv6_only)) == WayOut(WayKind.ROUTER, "eth0", ipv6)
+
+
+def test_without_an_uplink_there_is_no_way_out_for_the_dmz() -> None:
     assert told(NODE.do("announce_online", NEW).effects)[-1] == ("delivery", "connected")
 
 
 def test_the_dmz_hears_of_another_network_and_of_nothing_else() -> None:
     works = says("uplink_works", "eth0")
     assert NODE.do("announce_change", ONLINE, works).effects == ()
-    way_out = only(NODE.do("announce_change", evolve(ONLINE, uplink=evolve(UPLINK, lease=None)), works).effects)
-    assert (way_out.to, way_out.data) == ("dmz", WayOut("eth0", LEASE.address.network))
+    changed = NODE.do("announce_change", evolve(ONLINE, uplink=evolve(UPLINK, lease=None)), works)
+    assert way_out_of(changed) == WayOut(WayKind.LEASE, "eth0", (LEASE.address.network,))
     assert NODE.do("announce_change", NEW, works).effects == ()
 
 

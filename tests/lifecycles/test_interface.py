@@ -281,6 +281,11 @@ def test_a_nic_that_was_never_tried_reports_why(data: InterfaceData, event: Even
     assert (trigger, report.reason, report.carrier) == ("interface_failed", reason, data.carrier)
 
 
+def test_a_nic_that_carries_the_public_interface_reports_that_and_nothing_else() -> None:
+    trigger, report = report_of(CARD.do("report_claimed", tried(PROVEN, FAILED)).effects)
+    assert (trigger, report.reason) == ("interface_failed", "it carries the public interface")
+
+
 @pytest.mark.parametrize(
     ("state", "trigger"),
     [("proven", "interface_proven"), ("limited", "interface_limited"), ("unusable", "interface_failed")],

@@ -63,9 +63,12 @@ def test_a_change_meanwhile_is_remembered() -> None:
     assert NODE.do("remember_change", CONNECTED).data == evolve(CONNECTED, changed=True)
 
 
-def test_polling_hears_who_the_node_is_and_to_which_farm_it_belongs() -> None:
-    told = only(NODE.do("announce", CONNECTED).effects)
-    assert told == Tell("polling", "registered", Identified("node", 1), "the grid knows the node")
+def test_polling_hears_who_the_node_is_and_the_public_interface_that_the_grid_may_be_asked() -> None:
+    reason = "the grid knows the node"
+    assert NODE.do("announce", CONNECTED).effects == (
+        Tell("polling", "registered", Identified("node", 1), reason),
+        Tell("public", "registered", None, reason),
+    )
 
 
 def test_polling_hears_of_a_refusal_with_the_grids_reason() -> None:

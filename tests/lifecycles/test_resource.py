@@ -1,30 +1,55 @@
-"""A network resource's life, guard by guard and action by action."""
+"""A network resource's life, action by action; its guards are in test_resource_guards.py."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 
-from tests.lifecycles.asking import NOW, Asked, agreed, only, refused, told, untested
-from zosfsm.fsm.lifecycle import Effect, Event, Tell
+from tests.lifecycles.asking import NOW, agreed, only, refused, told, untested
+from tests.lifecycles.reservations import (
+    ACTIVE,
+    BUILDING,
+    FIRST,
+    LAN_NETWORK,
+    NET,
+    NETWORK,
+    NEW,
+    OTHER_PORT,
+    PLACE,
+    SECOND,
+    THIRD,
+    UPDATING,
+    WITH_LAN,
+    delete,
+    outcomes,
+    reserve,
+    watched,
+)
+from zosfsm.fsm.lifecycle import Event, Together
+from zosfsm.lifecycles.catalogue import catalogue
 from zosfsm.lifecycles.delivery import Fate, Outcome
 from zosfsm.lifecycles.resource import (
+    DOING,
     REMEMBERED_RESERVATIONS,
-    ApplyNetwork,
-    BuildNetwork,
-    ConnectNetwork,
     DeleteAsked,
-    NetworkFacts,
-    NetworkSeen,
-    PeerFacts,
-    Place,
-    ReservationFacts,
-    ReservePort,
     Resource,
-    ResourceData,
+    Step,
+)
+from zosfsm.lifecycles.resource_effects import (
+    AdoptNetwork,
+    ApplyNetwork,
+    MakeLinks,
+    MakeNamespace,
+    MakeTunnel,
+    OpenNetwork,
+    ReleasePort,
+    RemoveLinks,
+    RemoveNamespace,
+    RemoveTunnel,
+    ReservePort,
     SecureNetwork,
     TearDownNetwork,
     VerifyNetwork,
@@ -32,135 +57,13 @@ from zosfsm.lifecycles.resource import (
 from zosfsm.lifecycles.resource_routes import routed
 from zosfsm.lifecycles.resource_watch import FIRST_LOOK, LOOK_EVERY, LOOK_EVERY_WITH_FALLBACK, SILENT_AFTER
 
-NET = Asked(Resource(), "resource:net1")
-NETWORK = NetworkFacts("net1", "office", IPv4Network("10.1.0.0/16"), IPv4Network("10.1.1.0/24"), 3000, "key", "ab", ())
-FIRST = ReservationFacts("1-1", "user", "node", "node", "network", NOW + timedelta(days=30), True, "", NETWORK)
-OTHER_PORT = evolve(NETWORK, listen_port=3001)
-SECOND = evolve(FIRST, reservation_id="2-1", network=OTHER_PORT)
-THIRD = evolve(FIRST, reservation_id="3-1")
-PLACE = Place(3000, IPv4Address("100.127.0.5"))
-NEW = ResourceData()
-BUILDING = ResourceData(wanted=FIRST, place=PLACE, seen=("1-1",))
-ACTIVE = ResourceData(current=FIRST, place=PLACE, seen=("1-1",))
-LAN_ROUTE, OTHER_ROUTE = IPv4Network("10.1.2.0/24"), IPv4Network("10.1.3.0/24")
-LAN_NETWORK = evolve(
-    NETWORK,
-    peers=(
-        PeerFacts("lan", (LAN_ROUTE,), (IPv4Address("192.168.1.7"), 3000)),
-        PeerFacts("relay", (OTHER_ROUTE,), (IPv4Address("203.0.113.5"), 3000), (LAN_ROUTE,)),
-    ),
-)
-WITH_LAN = evolve(ACTIVE, current=evolve(FIRST, network=LAN_NETWORK))
-UPDATING = evolve(ACTIVE, wanted=SECOND, seen=("1-1", "2-1"))
-
-
-def reserve(facts: ReservationFacts = FIRST, **changes: Any) -> Event:
-    """A user's wish for it."""
-    return Event("reserve", evolve(facts, **changes))
-
-
-def delete(reservation_id: str) -> Event:
-    """A user's wish for its end."""
-    return Event("delete", DeleteAsked(reservation_id, "network"))
-
-
-def outcomes(effects: tuple[Effect, ...]) -> list[Outcome]:
-    """What the grid is to hear."""
-    return [effect.data for effect in effects if isinstance(effect, Tell) and isinstance(effect.data, Outcome)]
-
 
 def test_every_guard_and_action_of_a_network_resource_is_tested() -> None:
-    assert untested(Resource, __file__) == []
+    assert untested(Resource, __file__, str(Path(__file__).with_name("test_resource_guards.py"))) == []
 
 
 def test_at_first_nothing_is_reserved() -> None:
     assert Resource().initial("net1") == NEW
-
-
-# Does a reservation hold?
-
-
-def test_a_reservation_is_news_once() -> None:
-    assert agreed(NET.ask("is_news", NEW, reserve())) == "reservation 1-1 is new"
-    assert refused(NET.ask("is_news", ACTIVE, reserve())) == "reservation 1-1 was dealt with already"
-    waiting = evolve(ACTIVE, queued=SECOND)
-    assert refused(NET.ask("is_news", waiting, reserve(SECOND))) == "reservation 2-1 waits for its turn already"
-
-
-def test_a_reservation_must_be_signed_by_its_user() -> None:
-    verdict = NET.ask("signature_holds", NEW, reserve())
-    assert (agreed(verdict), verdict.facts) == ("the signature is the user's", {"user": "user"})
-    reason = refused(NET.ask("signature_holds", NEW, reserve(signature_holds=False)))
-    assert reason == "the signature of reservation 1-1 is not by its user user"
-
-
-def test_a_reservation_must_be_for_this_node() -> None:
-    assert agreed(NET.ask("is_for_this_node", NEW, reserve())) == "it names this node"
-    reason = refused(NET.ask("is_for_this_node", NEW, reserve(node_id="other")))
-    assert reason == "the reservation is for node other, this is node node"
-
-
-def test_only_networks_are_served() -> None:
-    assert agreed(NET.ask("type_is_served", NEW, reserve())) == "a network"
-    reason = refused(NET.ask("type_is_served", NEW, reserve(workload="container")))
-    assert reason == "this node serves reservations of type network, found 'container'"
-
-
-def test_every_field_of_a_reservation_must_be_valid() -> None:
-    assert agreed(NET.ask("fields_are_valid", NEW, reserve())) == "all fields are valid"
-    assert refused(NET.ask("fields_are_valid", NEW, reserve(problem="a bad subnet"))) == "a bad subnet"
-    reason = refused(NET.ask("fields_are_valid", NEW, reserve(network=None)))
-    assert reason == "the reservation describes no network resource for this node"
-
-
-def test_a_reservation_must_not_have_expired() -> None:
-    assert agreed(NET.ask("has_not_expired", NEW, reserve())) == "valid until 2024-05-31 12:00:00 UTC"
-    reason = refused(NET.ask("has_not_expired", NEW, reserve(expiry=NOW)))
-    assert reason == "the reservation expired at 2024-05-01 12:00:00 UTC"
-
-
-# Which reservation is meant?
-
-
-def test_the_present_reservation_is_the_one_that_is_worked_on_or_up() -> None:
-    assert agreed(NET.ask("is_the_present_reservation", ACTIVE, delete("1-1"))) == "reservation 1-1 is the present one"
-    assert NET.ask("is_the_present_reservation", UPDATING, delete("2-1")).holds
-    reason = refused(NET.ask("is_the_present_reservation", UPDATING, delete("1-1")))
-    assert reason == "reservation 1-1 is not the present one, which is 2-1"
-    reason = refused(NET.ask("is_the_present_reservation", NEW, delete("1-1")))
-    assert reason == "reservation 1-1 is not the present one, which is none"
-
-
-def test_the_version_before_is_known_while_another_is_applied() -> None:
-    reason = agreed(NET.ask("is_the_version_before", UPDATING, delete("1-1")))
-    assert reason == "reservation 1-1 is being replaced, and would be put back if that failed"
-    reason = refused(NET.ask("is_the_version_before", UPDATING, delete("0-1")))
-    assert reason == "reservation 0-1 is not the one that is being replaced"
-    assert not NET.ask("is_the_version_before", BUILDING, delete("0-1")).holds
-
-
-def test_the_version_before_is_wanted_unless_it_was_deleted() -> None:
-    reason = agreed(NET.ask("version_before_is_wanted", UPDATING))
-    assert reason == "the version before, reservation 1-1, is still wanted"
-    deleted = evolve(UPDATING, deletions=(DeleteAsked("1-1", "network"),))
-    reason = refused(NET.ask("version_before_is_wanted", deleted))
-    assert reason == "the version before, reservation 1-1, was deleted meanwhile"
-    assert refused(NET.ask("version_before_is_wanted", BUILDING)) == "there is no version before"
-
-
-def test_what_was_being_removed_is_still_wanted_unless_it_is_over() -> None:
-    reason = agreed(NET.ask("is_still_wanted", ACTIVE))
-    assert reason == "reservation 1-1 was neither deleted nor has it expired"
-    assert refused(NET.ask("is_still_wanted", NEW)) == "nobody has reserved it"
-    deleted = evolve(ACTIVE, deletions=(DeleteAsked("1-1", "network"),))
-    assert refused(NET.ask("is_still_wanted", deleted)) == "reservation 1-1 is over"
-
-
-def test_a_network_expires_with_its_present_reservation() -> None:
-    later = evolve(UPDATING, wanted=evolve(SECOND, expiry=NOW + timedelta(days=60)))
-    assert NET.due("expiry", ACTIVE) == FIRST.expiry
-    assert NET.due("expiry", later) == NOW + timedelta(days=60)
-    assert NET.due("expiry", NEW) is None
 
 
 # A wish and its place in the line
@@ -179,7 +82,7 @@ def test_only_the_last_reservations_are_remembered() -> None:
 
 def test_what_was_being_removed_is_wanted_again_from_the_beginning() -> None:
     data = NET.do("want_again", evolve(ACTIVE, fault="building: no")).data
-    assert data == BUILDING
+    assert data == evolve(BUILDING, begun=tuple(Step))
 
 
 def test_a_version_that_comes_too_early_waits() -> None:
@@ -224,16 +127,74 @@ def test_a_reservation_that_does_not_hold_is_refused_for_its_first_fault() -> No
 
 def test_the_kernel_is_asked_step_by_step_for_what_is_wanted() -> None:
     assert NET.do("reserve_port", evolve(BUILDING, place=None)).effects == (ReservePort(NETWORK, None),)
-    assert NET.do("build", BUILDING).effects == (BuildNetwork(NETWORK, PLACE),)
+    assert NET.do("build", BUILDING).effects == (MakeNamespace(NETWORK, PLACE),)
     assert NET.do("secure", BUILDING).effects == (SecureNetwork(NETWORK, PLACE),)
-    assert NET.do("connect", BUILDING).effects == (ConnectNetwork(NETWORK, PLACE),)
+    side_by_side = Together((MakeLinks(NETWORK, PLACE), MakeTunnel(NETWORK, PLACE)))
+    assert NET.do("connect", BUILDING).effects == (side_by_side,)
     assert NET.do("verify", BUILDING).effects == (VerifyNetwork(NETWORK, PLACE),)
     assert NET.do("tear_down", BUILDING).effects == (TearDownNetwork("net1"),)
 
 
+def test_each_step_is_said_to_be_begun_before_it_is_done_and_once() -> None:
+    data = evolve(BUILDING, place=None)
+    for action, step in (("reserve_port", "port"), ("build", "namespace"), ("secure", "firewall")):
+        data = evolve(NET.do(action, data).data, place=PLACE)
+        assert data.begun[-1].value == step
+    data = NET.do("connect", data).data
+    assert data.begun == tuple(Step)
+    assert NET.do("verify", data).data.begun == tuple(Step)
+    # A build that is done once more after a restart.
+    assert NET.do("reserve_port", data).data.begun == tuple(Step)
+
+
+def test_what_was_begun_is_undone_the_last_step_first() -> None:
+    data, asked = evolve(BUILDING, begun=tuple(Step)), []
+    while data.begun:
+        change = NET.do("undo", data)
+        assert change.data == data
+        asked.append(only(change.effects))
+        data = NET.do("forget_step", data).data
+    assert asked == [
+        Together((RemoveLinks("net1"), RemoveTunnel("net1"))),
+        OpenNetwork("net1"),
+        RemoveNamespace("net1"),
+        ReleasePort("net1"),
+    ]
+
+
+def test_of_a_build_that_says_not_what_was_begun_everything_is_undone() -> None:
+    change = NET.do("undo", BUILDING)
+    assert change.effects == (Together((RemoveLinks("net1"), RemoveTunnel("net1"))),)
+    assert change.data.begun == tuple(Step)
+
+
+def test_the_undoing_goes_on_until_the_first_step_is_undone() -> None:
+    begun = evolve(BUILDING, begun=(Step.PORT, Step.NAMESPACE, Step.FIREWALL))
+    assert agreed(NET.ask("more_is_to_be_undone", begun)) == "still to be undone: namespace, port"
+    first = evolve(BUILDING, begun=(Step.PORT,))
+    assert refused(NET.ask("more_is_to_be_undone", first)) == "everything that was begun is undone"
+
+
 def test_a_version_is_applied_over_the_one_before_and_that_is_put_back() -> None:
     assert NET.do("apply_wanted", UPDATING).effects == (ApplyNetwork(OTHER_PORT, PLACE),)
-    assert NET.do("apply_current", UPDATING).effects == (ApplyNetwork(NETWORK, PLACE),)
+    assert NET.do("put_current_back", ACTIVE).effects == (ApplyNetwork(NETWORK, PLACE),)
+    assert NET.do("apply_current", ACTIVE).effects == (ApplyNetwork(NETWORK, PLACE),)
+
+
+def test_a_peer_that_is_called_elsewhere_is_named_and_all_of_them_when_a_version_is_put_back() -> None:
+    lan, relay = LAN_NETWORK.peers
+    moved = evolve(LAN_NETWORK, peers=(lan, evolve(relay, endpoint=(IPv4Address("203.0.113.6"), 3000))))
+    assert WITH_LAN.current is not None
+    updating = evolve(WITH_LAN, wanted=evolve(WITH_LAN.current, network=moved))
+    (effect,) = NET.do("apply_wanted", updating).effects
+    assert isinstance(effect, ApplyNetwork) and effect.moved == ("relay",)
+    (effect,) = NET.do("put_current_back", WITH_LAN).effects
+    assert isinstance(effect, ApplyNetwork) and effect.moved == ("lan", "relay")
+
+
+def test_what_was_up_is_adopted_with_the_place_that_it_has() -> None:
+    direct = evolve(WITH_LAN, direct=("lan",))
+    assert NET.do("adopt_current", direct).effects == (AdoptNetwork(routed(LAN_NETWORK, ("lan",)), PLACE),)
 
 
 def test_the_place_is_remembered() -> None:
@@ -241,25 +202,6 @@ def test_the_place_is_remembered() -> None:
 
 
 # While it runs
-
-
-def watched(*differences: str, reached: tuple[str, ...] = ()) -> Event:
-    """A look at it that found something."""
-    return Event("watched", NetworkSeen(differences, reached))
-
-
-def test_what_the_kernel_has_differs_if_a_look_says_so() -> None:
-    assert agreed(NET.ask("differs", ACTIVE, watched("no route", "no firewall"))) == "no route; no firewall"
-    assert refused(NET.ask("differs", ACTIVE, watched())) == "the kernel has what was reserved"
-
-
-def test_routes_belong_elsewhere_if_others_answer_than_have_them() -> None:
-    reason = agreed(NET.ask("routes_belong_elsewhere", WITH_LAN, watched(reached=("lan",))))
-    assert reason == "1 peers with a fallback answer, 0 of them have their routes"
-    direct = evolve(WITH_LAN, direct=("lan",))
-    assert NET.ask("routes_belong_elsewhere", direct, watched()).holds
-    reason = refused(NET.ask("routes_belong_elsewhere", direct, watched(reached=("lan", "of an earlier version"))))
-    assert reason == "of the peers with a fallback those that answer have their routes"
 
 
 def test_the_peers_that_answer_are_remembered_if_they_have_a_fallback() -> None:
@@ -278,7 +220,9 @@ def test_a_network_is_watched_and_more_often_where_it_has_a_fallback() -> None:
 
 def test_every_step_has_each_route_at_one_peer() -> None:
     building = evolve(WITH_LAN, current=None, wanted=WITH_LAN.current)
-    assert NET.do("connect", building).effects == (ConnectNetwork(routed(LAN_NETWORK, ()), PLACE),)
+    assert NET.do("connect", building).effects == (
+        Together((MakeLinks(routed(LAN_NETWORK, ()), PLACE), MakeTunnel(routed(LAN_NETWORK, ()), PLACE))),
+    )
     direct = evolve(WITH_LAN, direct=("lan",))
     assert NET.do("apply_current", direct).effects == (ApplyNetwork(routed(LAN_NETWORK, ("lan",)), PLACE),)
 
@@ -288,15 +232,23 @@ def test_every_step_has_each_route_at_one_peer() -> None:
 
 def test_a_fault_is_remembered_with_the_step_in_which_it_happened() -> None:
     failed = Event("step_failed", reason="no such device")
-    assert NET.do("remember_fault", BUILDING, failed, state="building").data.fault == "building: no such device"
+    assert NET.do("remember_fault", BUILDING, failed, state="building").data.fault == (
+        "making the namespace: no such device"
+    )
     late = NET.do("remember_fault", BUILDING, Event("timeout"), state="securing").data
-    assert late.fault == "securing: it came to no end in time"
+    assert late.fault == "putting the firewall in place: it came to no end in time"
     mute = NET.do("remember_fault", BUILDING, Event("step_failed"), state="securing").data
-    assert mute.fault == "securing: no reason was given"
+    assert mute.fault == "putting the firewall in place: no reason was given"
+
+
+def test_every_state_that_can_fail_for_its_user_says_what_was_being_done() -> None:
+    [definition] = [definition for definition, lifecycle in catalogue() if isinstance(lifecycle, Resource)]
+    failing = {source for each in definition.transitions if "remember_fault" in each.actions for source in each.sources}
+    assert failing == DOING.keys()
 
 
 def test_a_version_that_is_up_is_the_current_one_and_the_user_is_told() -> None:
-    change = NET.do("report_success", UPDATING)
+    change = NET.do("report_success", evolve(UPDATING, begun=tuple(Step)))
     assert change.data == evolve(UPDATING, current=SECOND, wanted=None)
     assert outcomes(change.effects) == [Outcome("2-1", "network", Fate.SERVED, NOW)]
 
@@ -311,9 +263,10 @@ def test_a_version_that_was_deleted_while_it_was_replaced_is_gone_with_the_repla
 
 
 def test_a_failed_build_is_told_and_keeps_neither_port_nor_address() -> None:
-    change = NET.do("report_failure", evolve(BUILDING, fault="building: no such device"))
-    assert change.data == evolve(BUILDING, fault="building: no such device", place=None)
-    assert outcomes(change.effects) == [Outcome("1-1", "network", Fate.REFUSED, NOW, "building: no such device")]
+    change = NET.do("report_failure", evolve(BUILDING, fault="making it: no such device"))
+    assert change.data == evolve(BUILDING, fault="making it: no such device", place=None)
+    error = "making it: no such device; all that was made is undone"
+    assert outcomes(change.effects) == [Outcome("1-1", "network", Fate.REFUSED, NOW, error)]
 
 
 def test_a_failed_update_is_told_and_keeps_what_the_version_before_has() -> None:

@@ -20,6 +20,8 @@ def test_the_text_of_a_laptop() -> None:
 Address = 10.1.3.1/32, 100.64.1.3/32
 PrivateKey = {keys("laptop").private_key}
 MTU = 1420
+# For the network's names, with resolvconf:
+# DNS = 10.1.1.1
 
 [Peer]
 PublicKey = {keys(node_id(1)).public_key}

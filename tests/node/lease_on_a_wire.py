@@ -16,7 +16,7 @@ from zosfsm.fsm.engine import Emission, Engine
 from zosfsm.fsm.lifecycle import Effect, Event, Tell
 from zosfsm.kernel.links import Links
 from zosfsm.lifecycles.lease import Lease, LeaseData, LeaseLifecycle, LeaseStart
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 from zosfsm.node.lease_edge import LeaseEdge
 from zosfsm.node.resolver_file import ResolverFile
 
@@ -34,7 +34,7 @@ class LeaseOnAWire:
         self.done: list[Effect] = []
         self._skipped = timedelta()
         self._news: asyncio.Queue[Event] = asyncio.Queue()
-        self._kernel = KernelThread()
+        self._kernel = KernelThreads(1)
         self._engine = Engine([(DEFINITION, LeaseLifecycle())], "seed", [].append)
         self._edge = LeaseEdge(
             self._kernel,

@@ -10,7 +10,8 @@ import pytest
 from zosfsm.lifecycles.uplink_policy import AddressPlan, Family, UplinkPolicy
 from zosfsm.node import configuration
 from zosfsm.node.command_line import PublicMac
-from zosfsm.node.configuration import Configuration, ConfigurationInvalid, Location, configure
+from zosfsm.node.configuration import Configuration, ConfigurationInvalid, Limits, Location, configure
+from zosfsm.node.crash_switch import CrashPoint
 
 TOLD = "runmode=dev farmer_id=2 bcdb=http://192.0.2.2"
 
@@ -39,6 +40,12 @@ def test_a_file_says_grid_farm_and_location(tmp_path: Path) -> None:
     found = configured(file)
     assert (found.grid_url, found.farm_id) == ("http://192.0.2.1:8080", 1)
     assert found.location == Location(city="Gent", latitude=51.0, longitude=3.7)
+
+
+def test_a_file_says_what_one_user_may_have(tmp_path: Path) -> None:
+    assert configured().limits == Limits(networks_per_user=100, peers_per_user=5000)
+    file = written(tmp_path, "[limits]\nnetworks_per_user = 3\npeers_per_user = 0\n")
+    assert configured(file).limits == Limits(networks_per_user=3, peers_per_user=0)
 
 
 def test_the_command_line_outdoes_the_file_and_the_environment_both(tmp_path: Path) -> None:
@@ -137,6 +144,9 @@ def test_a_kernel_command_line_that_cannot_be_read_is_told(tmp_path: Path, monke
         ("[uplink]\nquiet = 'soon'", "expected a duration .*found 'soon' @ .*quiet"),
         ("[uplink]\nrecheck = '0 s'", "expected a duration above nothing .*found '0 s' @ .*recheck"),
         ("[uplink]\nendpoints = ['example.org']", "uplink.endpoints are URLs"),
+        ("[limits]\nnetworks_per_user = -1", "limits.networks_per_user is a whole number from 0 on"),
+        ("[limits]\npeers_per_user = true", "expected int, found True"),
+        ("[limits]\nnetworks_a_user = 3", "networks_a_user"),
         ("[uplink]\nquorum = 0", "uplink.quorum is from 1 to 1"),
         ("[uplink]\nendpoints = ['https://a']\nquorum = 3", "uplink.quorum is from 1 to 2"),
         ("[uplink]\nnic = 'eth0'", "nic"),
@@ -164,3 +174,10 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_grid_address_in_the_environment_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationInvalid, match="the grid's address is a URL"):
         configured(None, "", {"ZOS_BCDB_URL": url})
+
+
+def test_the_environment_can_ask_for_a_crash_and_a_place_that_is_none_is_refused() -> None:
+    assert configured().crash is None
+    assert configured(None, "", {"ZOSFSM_CRASH": "after MakeLinks 2"}).crash == CrashPoint("after", "MakeLinks", 2)
+    with pytest.raises(ConfigurationInvalid, match="expected ZOSFSM_CRASH as"):
+        configured(None, "", {"ZOSFSM_CRASH": "MakeLinks"})

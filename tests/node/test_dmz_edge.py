@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kernel.separate_host import separate_hosts
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
 from zosfsm.grid.errors import IdentityInvalid
 from zosfsm.grid.identity import Identity
-from zosfsm.lifecycles.dmz import BuildDmz, SecureDmz
+from zosfsm.kernel.errors import KernelError
+from zosfsm.lifecycles.dmz import AwaitRouter, BuildDmz, SecureDmz, WayKind
 from zosfsm.node import dmz_edge as module
-from zosfsm.node.dmz_edge import DmzEdge, dmz_mac, left_behind
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.dmz_edge import DmzEdge, dmz_mac
+from zosfsm.node.kernel_threads import KernelThreads
 
 NODE = Identity.from_seed(b"n" * 32)
 
@@ -43,33 +43,42 @@ def test_a_dmz_mac_is_locally_administered_unicast_and_always_the_same(node_id: 
     assert len(mac.split(":")) == 6
 
 
-def test_a_dmz_that_was_lost_comes_back_as_closed_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[tuple[IPv4Network, ...]] = []
-    monkeypatch.setattr(module.dmz, "ensure", lambda _mac, networks: made.append(networks))
+def test_a_dmz_that_was_lost_comes_back_as_it_was_and_as_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[str, tuple[IPv4Network, ...]]] = []
+    monkeypatch.setattr(module.dmz, "ensure", lambda _mac, networks: made.append(("zos", networks)))
+    monkeypatch.setattr(module.dmz, "ensure_through_public", lambda networks: made.append(("public", networks)))
     monkeypatch.setattr(module.dmz, "present", lambda: False)
     monkeypatch.setattr(module, "_ensure_bridge", lambda: None)
-    one = DmzEdge(KernelThread(), identity)
+    one = DmzEdge(KernelThreads(1), identity)
     farm = (IPv4Network("192.0.2.0/24"),)
-    assert answered(one, BuildDmz(farm)).trigger == "built"
+    assert answered(one, BuildDmz(WayKind.LEASE, farm)).trigger == "built"
     one.restore(NODE)
     wider = (*farm, IPv4Network("198.51.100.0/24"))
-    assert answered(one, SecureDmz(wider)).trigger == "secured"
+    assert answered(one, SecureDmz(WayKind.PUBLIC, wider)).trigger == "secured"
     one.restore(NODE)
-    assert made == [farm, farm, wider, wider]
+    assert made == [("zos", farm), ("zos", farm), ("public", wider), ("public", wider)]
+
+
+def test_a_router_is_waited_for_until_it_has_shown_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([False, False, True])
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(module.dmz, "is_routed", lambda: next(looks))
+    assert answered(DmzEdge(KernelThreads(1), identity), AwaitRouter()) == Event("routed")
+    assert list(looks) == []
+
+
+def test_a_kernel_that_does_not_say_what_it_has_fails_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> bool:
+        raise KernelError("enter ndmz", "it is gone")
+
+    monkeypatch.setattr(module.dmz, "is_routed", gone)
+    failed = answered(DmzEdge(KernelThreads(1), identity), AwaitRouter())
+    assert (failed.trigger, "it is gone" in failed.reason) == ("step_failed", True)
 
 
 def test_an_identity_that_cannot_be_read_fails_the_step_with_the_reason() -> None:
     async def none() -> Identity:
         raise IdentityInvalid("expected a seed")
 
-    made = DmzEdge(KernelThread(), none)
-    assert answered(made, BuildDmz()) == Event("step_failed", reason="expected a seed")
-
-
-@pytest.mark.kernel
-def test_what_the_kernel_still_has_of_a_node_is_named() -> None:
-    with separate_hosts(1) as (host,):
-        host.shell("ip link add engineer type bridge; ip netns add theirs")
-        assert host.run(left_behind) == ()
-        host.shell("ip link add zos type bridge; ip link add br-ndmz type bridge; ip link add b-abc type bridge")
-        assert host.run(left_behind) == ("network resource abc", "the DMZ", "the bridge zos")
+    made = DmzEdge(KernelThreads(1), none)
+    assert answered(made, BuildDmz(WayKind.LEASE)) == Event("step_failed", reason="expected a seed")

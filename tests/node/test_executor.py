@@ -9,7 +9,8 @@ import pytest
 from attrs import frozen
 
 from zosfsm.fsm.engine import Emission
-from zosfsm.fsm.lifecycle import Effect, Event
+from zosfsm.fsm.lifecycle import Effect, Event, Together
+from zosfsm.node.crash_switch import Passing, passing_by
 from zosfsm.node.executor import Executor, failing
 
 pytestmark = [pytest.mark.anyio]
@@ -33,7 +34,7 @@ class Unknown(Effect):
 class World:
     """Handlers that wait for their gate, and what was told."""
 
-    def __init__(self) -> None:
+    def __init__(self, passing: Passing = passing_by) -> None:
         self.began: list[str] = []
         self.given_up: list[str] = []
         self.told: list[tuple[str, Event]] = []
@@ -47,16 +48,17 @@ class World:
             lambda machine, event: self.told.append((machine, event)),
             lambda machine, error: self.faults.append((machine, str(error))),
             self._rested,
+            passing,
         )
         self.executor.add(handlers, {Do: failing("failed"), Unknown: failing("failed")})
         self.executor.complete()
 
     def carry_out(self, machine: str, *effects: Effect, visit: int = 1, opened: bool = True) -> None:
         for effect in effects:
-            name = getattr(effect, "name", "")
-            gate = self.gates.setdefault(name, asyncio.Event())
-            if opened:
-                gate.set()
+            for part in effect.effects if isinstance(effect, Together) else (effect,):
+                gate = self.gates.setdefault(getattr(part, "name", ""), asyncio.Event())
+                if opened:
+                    gate.set()
             self.executor.carry_out(Emission(machine, visit, effect))
 
     async def settled(self) -> None:
@@ -183,6 +185,70 @@ async def test_an_effect_that_nobody_carries_out_is_a_fault_and_the_line_goes_on
     await world.settled()
     assert world.faults == [("a", "nobody carries out Unknown")]
     assert [event.trigger for _, event in world.told] == ["failed", "done"]
+
+
+async def test_what_is_to_be_done_together_runs_side_by_side_and_its_success_is_that_of_the_last() -> None:
+    world = World()
+    world.carry_out("a", Together((Do("links"), Do("tunnel"))), Do("next"), opened=False)
+    await world.settled()
+    assert world.began == ["links", "tunnel"]
+    world.gates["tunnel"].set()
+    await world.settled()
+    assert (world.told, world.began) == ([], ["links", "tunnel"])
+    world.gates["links"].set()
+    await world.settled()
+    assert world.told == [("a", Event("done", reason="tunnel", visit=1))]
+    assert world.began == ["links", "tunnel", "next"]
+
+
+async def test_of_what_failed_together_the_first_is_told_with_the_reasons_of_all_once_all_have_ended() -> None:
+    world = World()
+    world.answers["links"] = lambda: Event("failed", reason="no bridge")
+    world.answers["tunnel"] = lambda: Event("failed", reason="no port")
+    world.carry_out("a", Together((Do("links"), Do("good"), Do("tunnel"))), opened=False)
+    for name in ("links", "good"):
+        world.gates[name].set()
+    await world.settled()
+    assert world.told == []
+    world.gates["tunnel"].set()
+    await world.settled()
+    assert world.told == [("a", Event("failed", reason="no bridge; no port", visit=1))]
+
+
+async def test_one_that_fails_together_with_others_is_told_whichever_it_is() -> None:
+    for failing_one in ("links", "tunnel"):
+        world = World()
+        world.answers[failing_one] = lambda: Event("failed", reason="no")
+        world.carry_out("a", Together((Do("links"), Do("tunnel"))))
+        await world.settled()
+        assert world.told == [("a", Event("failed", reason="no", visit=1))]
+
+
+async def test_a_fault_in_one_of_those_that_are_done_together_fails_them_and_the_line_goes_on() -> None:
+    world = World()
+    world.carry_out("a", Together((Do("links"), Unknown())), Do("next"))
+    await world.settled()
+    assert [event.trigger for _, event in world.told] == ["failed", "done"]
+    assert world.faults == [("a", "nobody carries out Unknown")]
+
+
+async def test_stopping_gives_up_all_that_is_done_together() -> None:
+    world = World()
+    world.carry_out("a", Together((Do("links"), Do("tunnel"))), opened=False)
+    await world.settled()
+    await world.executor.stop()
+    assert (sorted(world.given_up), world.told) == (["links", "tunnel"], [])
+
+
+async def test_each_effect_is_passed_before_and_after_it_is_carried_out() -> None:
+    passed: list[tuple[str, str]] = []
+    world = World(lambda moment, effect: passed.append((moment, getattr(effect, "name", ""))))
+    world.answers["links"] = lambda: Event("failed", reason="no")
+    world.carry_out("a", Do("first"), Together((Do("links"), Do("tunnel"))))
+    await world.settled()
+    assert passed[:2] == [("before", "first"), ("after", "first")]
+    assert sorted(passed[2:]) == [("after", "links"), ("after", "tunnel"), ("before", "links"), ("before", "tunnel")]
+    assert [event.trigger for _, event in world.told] == ["done", "failed"]
 
 
 async def test_stopping_gives_everything_up_and_begins_nothing_more() -> None:

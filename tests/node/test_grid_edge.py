@@ -11,6 +11,7 @@ import pytest
 
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
+from zosfsm.grid.documents import Interface
 from zosfsm.grid.errors import GridError, GridRefused, GridUnreachable
 from zosfsm.grid.identity import Identity
 from zosfsm.grid.reservations import Poll, Result, ResultState
@@ -22,9 +23,10 @@ from zosfsm.lifecycles.registration import Identified, MakeIdentity, PublishInve
 from zosfsm.node import grid_edge as module
 from zosfsm.node.configuration import Configuration
 from zosfsm.node.grid_edge import NO_GRID, GridEdge
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 
 NOON = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
+PUBLIC = (Interface("public"),)
 EVERY_QUESTION = (RegisterNode(), PublishInventory(), PollGrid(3))
 
 
@@ -53,7 +55,7 @@ class World:
     def __init__(self, directory: Path, grid: Grid | None) -> None:
         url = "http://192.0.2.1" if grid else ""
         configuration = Configuration(state_directory=directory, grid_url=url, farm_id=7)
-        self.edge = GridEdge(configuration, KernelThread(), lambda: (3000,), "1", resolved)
+        self.edge = GridEdge(configuration, KernelThreads(1), lambda: (3000,), lambda: PUBLIC, "1", resolved)
         if grid:
             self.edge._client = grid  # type: ignore[assignment]
 
@@ -122,11 +124,17 @@ def test_a_refusal_is_told_from_a_grid_that_cannot_be_reached(
 def test_nics_ports_and_uptime_are_published_and_remembered(world: World, grid: Grid) -> None:
     assert world.ask(PublishInventory()) == Event("published")
     assert [name for name, _ in grid.calls] == ["publish_interfaces", "publish_ports", "publish_uptime"]
-    assert grid.calls[1][1][1] == (3000,)
+    assert (grid.calls[0][1][1], grid.calls[1][1][1]) == (PUBLIC, (3000,))
+
+
+def test_what_the_grid_knows_of_the_node_is_asked_by_its_name(world: World, grid: Grid) -> None:
+    asyncio.run(world.edge.node())
+    ((name, (identifier,)),) = grid.calls
+    assert (name, len(identifier) > 40) == ("node", True)
 
 
 def test_nics_that_cannot_be_listed_are_published_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused() -> None:
+    def refused(_public: object) -> None:
         raise KernelError("list", "no")
 
     monkeypatch.setattr(module, "inventory", refused)

@@ -13,12 +13,13 @@ from zosfsm.grid.documents import Interface
 from zosfsm.kernel.errors import KernelError
 from zosfsm.node import inventory_watch as module
 from zosfsm.node.inventory_watch import InventoryWatch
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 
 pytestmark = [pytest.mark.anyio]
 
 ONE = (Interface(name="eth0", addrs=(), gateway=()),)
 OTHER = (Interface(name="eth1", addrs=(), gateway=()),)
+PUBLIC = (Interface("public"),)
 CHANGED = ("registration", Event("inventory_changed", reason="NICs or addresses have changed"))
 
 
@@ -30,7 +31,9 @@ class World:
         self.found: tuple[Interface, ...] | KernelError = ONE
         monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
         monkeypatch.setattr(module, "inventory", self._inventory)
-        self.watch = InventoryWatch(KernelThread(), self._report, self._in_background, lambda: published)
+        self.watch = InventoryWatch(
+            KernelThreads(1), self._report, self._in_background, lambda: PUBLIC, lambda: published
+        )
 
     def _report(self, machine: str, event: Event) -> None:
         self.told.append((machine, event))
@@ -38,7 +41,8 @@ class World:
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         self.tasks.append(asyncio.get_running_loop().create_task(work))
 
-    def _inventory(self) -> tuple[Interface, ...]:
+    def _inventory(self, public: tuple[Interface, ...]) -> tuple[Interface, ...]:
+        assert public == PUBLIC
         self.looks += 1
         if isinstance(self.found, KernelError):
             raise self.found

@@ -17,7 +17,7 @@ from zosfsm.lifecycles.connectivity_data import NicsListed
 from zosfsm.lifecycles.interface_data import LinkSeen
 from zosfsm.node import kernel_news as module
 from zosfsm.node.kernel_news import Found, KernelNews
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 
 pytestmark = [pytest.mark.anyio]
 
@@ -51,7 +51,7 @@ class World:
         self.tasks: list[asyncio.Task[None]] = []
         self.changes = 0
         self.news = KernelNews(
-            KernelThread(), self._report, self._in_background, self._changed, lambda name, _mac: name == "eth9"
+            KernelThreads(1), self._report, self._in_background, self._changed, lambda name, _mac: name == "eth9"
         )
 
     async def hear(self, *changes: LinkChange) -> None:

@@ -29,7 +29,7 @@ from zosfsm.lifecycles.lease_effects import (
 )
 from zosfsm.lifecycles.lease_terms import Lease, Reply, Route
 from zosfsm.node import lease_edge as module
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 from zosfsm.node.lease_edge import LeaseEdge
 from zosfsm.node.resolver_file import ResolverFile
 
@@ -98,7 +98,7 @@ class Client:
         self.changes = 0
         self.resolver_file = directory / "resolv.conf"
         self.edge = LeaseEdge(
-            KernelThread(),
+            KernelThreads(1),
             lambda machine, event: self.told.append((machine, event)),
             ResolverFile(self.resolver_file),
             self._changed,

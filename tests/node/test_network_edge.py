@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 
 from attrs import evolve
 
+from tests.node.network_holders import holder, resources
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
+from zosfsm.fsm.machine import Instance
 from zosfsm.grid.identity import Identity
-from zosfsm.lifecycles.resource import ApplyNetwork, NetworkFacts, Place, ReservePort, VerifyNetwork
+from zosfsm.lifecycles.resource import NetworkFacts, Place
+from zosfsm.lifecycles.resource_effects import ApplyNetwork, ReleasePort, ReservePort, VerifyNetwork
+from zosfsm.node.configuration import Limits
 from zosfsm.node.dmz_edge import DmzEdge
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 from zosfsm.node.network_edge import NetworkEdge
-from zosfsm.node.network_places import Holders
+from zosfsm.node.network_places import Places
 from zosfsm.node.surroundings import Surroundings
 
 NODE = Identity.from_seed(b"n" * 32)
@@ -45,12 +49,13 @@ def surroundings(is_waiting: Callable[[Emission], bool]) -> Surroundings:
     )
 
 
-def edge(holders: Callable[[], Holders], is_waiting: Callable[[Emission], bool]) -> NetworkEdge:
+def edge(instances: Callable[[], Mapping[str, Instance]], is_waiting: Callable[[Emission], bool]) -> NetworkEdge:
     async def identity() -> Identity:
         return NODE
 
-    kernel = KernelThread()
-    return NetworkEdge(kernel, identity, DmzEdge(kernel, identity), holders, surroundings(is_waiting))
+    kernel = KernelThreads(1)
+    places = Places(instances, is_waiting, Limits())
+    return NetworkEdge(kernel, identity, DmzEdge(kernel, identity), places, surroundings(is_waiting))
 
 
 def answered(made: NetworkEdge, effect: Effect, machine: str = "resource:abc") -> Event:
@@ -70,6 +75,15 @@ def test_two_that_ask_at_once_for_one_port_do_not_both_get_it() -> None:
     assert (refused.trigger, "by network abc" in refused.reason) == ("step_failed", True)
 
 
+def test_a_port_that_was_released_is_anybodys() -> None:
+    made = edge(dict, lambda _emission: True)
+    other = evolve(NETWORK, identifier="xyz")
+    assert answered(made, ReservePort(NETWORK, None)).trigger == "reserved"
+    assert answered(made, ReleasePort("abc")).trigger == "undone"
+    assert answered(made, ReservePort(other, None), "resource:xyz").trigger == "reserved"
+    assert answered(made, ReleasePort("abc")).trigger == "undone", "there is nothing to release any more"
+
+
 def test_a_promise_to_a_machine_that_has_moved_on_binds_nobody() -> None:
     waiting = {"resource:abc": True}
     made = edge(dict, lambda emission: waiting[emission.machine])
@@ -81,7 +95,7 @@ def test_a_promise_to_a_machine_that_has_moved_on_binds_nobody() -> None:
 
 
 def test_a_new_version_that_wants_a_taken_port_fails_before_anything_is_touched() -> None:
-    made = edge(lambda: {"xyz": evolve(ELSEWHERE, listen_port=3000)}, lambda _emission: False)
+    made = edge(lambda: resources(holder("xyz", place=evolve(ELSEWHERE, listen_port=3000))), lambda _emission: False)
     refused = answered(made, ApplyNetwork(NETWORK, ELSEWHERE))
     assert (refused.trigger, "UDP port 3000" in refused.reason) == ("step_failed", True)
 

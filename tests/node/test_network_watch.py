@@ -15,9 +15,10 @@ from tests.node.test_network_edge import ELSEWHERE, NETWORK
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Event
 from zosfsm.kernel.errors import KernelError
-from zosfsm.kernel.network_resource import Look
+from zosfsm.kernel.network_look import Look
 from zosfsm.kernel.wireguard import PeerStatus
-from zosfsm.lifecycles.resource import NetworkSeen, PeerFacts, WatchNetwork
+from zosfsm.lifecycles.resource import NetworkSeen, PeerFacts
+from zosfsm.lifecycles.resource_effects import WatchNetwork
 from zosfsm.node import network_watch as module
 from zosfsm.node.network_sight import NetworkSight
 from zosfsm.node.network_watch import NetworkWatch

@@ -9,6 +9,7 @@ import pytest
 
 from tests.node.driven_node import DrivenNode
 from zosfsm.node.prometheus import Figures, exposition
+from zosfsm.node.status_entries import CensusEntry
 
 SAMPLE = re.compile(r'[a-z_]+(\{[a-z_]+="(?:[^"\\\n]|\\["\\n])*"(,[a-z_]+="(?:[^"\\\n]|\\["\\n])*")*\})? \d+(\.\d+)?')
 
@@ -38,10 +39,19 @@ def test_it_tells_what_the_status_tells(node: DrivenNode) -> None:
     assert 'zosfsm_machine_state{machine="connectivity",state="online"} 1' in lines
     assert 'zosfsm_resources{state="active"} 1' in lines
     assert 'zosfsm_resources{state="failed"} 0' in lines
-    assert 'zosfsm_lease_expiry_timestamp_seconds{machine="lease:eth2"} 1714568400.110' in lines
+    assert 'zosfsm_lease_expiry_timestamp_seconds{machine="lease:eth2"} 1714568400.120' in lines
     assert 'zosfsm_path_proven{interface="eth2",family="ipv4"} 1' in lines
     assert 'zosfsm_path_proven{interface="eth2",family="ipv6"} 0' in lines
     assert f"zosfsm_transitions_total {len(node.records)}" in lines
+
+
+def test_a_census_is_counted(node: DrivenNode) -> None:
+    assert "census" not in node.metrics
+    node.file.take_census(CensusEntry(node.now, {"namespace": 2, "process": 1}, ""))
+    lines = node.writes().metrics.splitlines()
+    assert f"zosfsm_census_timestamp_seconds {node.now.timestamp():.3f}" in lines
+    assert 'zosfsm_orphans_total{kind="namespace"} 2' in lines
+    assert 'zosfsm_orphans_total{kind="process"} 1' in lines
 
 
 def test_a_machine_is_in_one_state_only(node: DrivenNode) -> None:

@@ -22,7 +22,7 @@ from zosfsm.fsm.lifecycle import Effect, Event
 from zosfsm.kernel import ipv6_settings
 from zosfsm.kernel.ipv6_addresses import ipv6_addresses, usable_global
 from zosfsm.lifecycles.path_data import RouterAdvertised, SolicitRouter, StopSoliciting
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 from zosfsm.node.resolver_file import ResolverFile
 from zosfsm.node.router_edge import RouterEdge
 
@@ -314,7 +314,7 @@ def begin(resolver_file: str) -> None:
 
     async def serve() -> None:
         edge = RouterEdge(
-            KernelThread(),
+            KernelThreads(1),
             lambda machine, event: _told.append((machine, event)),
             ResolverFile(Path(resolver_file)),
             _pass,

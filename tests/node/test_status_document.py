@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from zosfsm.lifecycles.connectivity_data import NicsListed
 from zosfsm.lifecycles.interface_data import VlanMade
 from zosfsm.lifecycles.lease import Conflict, LeaseLost
 from zosfsm.lifecycles.path_data import Resolution
+from zosfsm.lifecycles.resource import NetworkSeen, Place
 from zosfsm.lifecycles.uplink_policy import UplinkPolicy
 from zosfsm.node.command_line import parse
+from zosfsm.node.status_entries import CensusEntry, moment
 from zosfsm.node.warning_codes import BY_STATE, CODES, SUMS
 
 RESOURCE = f"resource:{NETWORK_ID}"
@@ -100,7 +103,7 @@ def test_the_uplink_tells_its_lease(node: DrivenNode) -> None:
             "gateway": "192.0.3.1",
             "server": "192.0.3.1",
             "name_servers": ["192.0.3.1"],
-            "lease_expiry": "2024-05-01T13:00:00.110Z",
+            "lease_expiry": "2024-05-01T13:00:00.120Z",
         },
         "ipv6": None,
         "first_choice": "eth2",
@@ -141,7 +144,7 @@ def test_an_uplink_that_was_lost_is_not_shown(node: DrivenNode) -> None:
 def test_a_resource_tells_its_reservation_and_its_place(node: DrivenNode) -> None:
     node.comes_online().is_asked_for_a_network().builds_the_network()
     (resource,) = node.document["resources"]
-    assert resource.pop("since").endswith("Z")
+    assert resource.pop("since") == resource.pop("built")
     assert resource == {
         "id": NETWORK_ID,
         "name": "office",
@@ -156,6 +159,7 @@ def test_a_resource_tells_its_reservation_and_its_place(node: DrivenNode) -> Non
         "seen": None,
         "peers": [],
         "reason": "The kernel has what was reserved.",
+        "workloads": [],
     }
 
 
@@ -163,16 +167,39 @@ def test_an_orphan_being_removed_has_no_reservation_to_tell(node: DrivenNode) ->
     node.hears("resource:other", "teardown", None, "nobody wants it")
     (resource,) = node.document["resources"]
     assert (resource["id"], resource["state"], resource["peers"]) == ("other", "tearing_down", [])
-    nothing = ("name", "user", "reservation", "subnet", "range", "port", "dmz_address", "expiry")
+    nothing = ("name", "user", "reservation", "subnet", "range", "port", "dmz_address", "expiry", "built")
     assert all(resource[key] is None for key in nothing)
 
 
 def test_a_resource_that_failed_says_which_step_and_why(node: DrivenNode) -> None:
     node.comes_online().is_asked_for_a_network().hears(RESOURCE, "step_failed", None, "no port is free")
-    node.hears(RESOURCE, "torn_down")
+    node.hears(RESOURCE, "undone")
     (resource,) = node.document["resources"]
-    assert (resource["state"], resource["reason"]) == ("failed", "reserving: no port is free")
+    assert (resource["state"], resource["reason"]) == (
+        "failed",
+        "reserving the port and the DMZ address: no port is free",
+    )
     assert "resource-failed" in node.codes()
+
+
+def test_a_resource_keeps_its_age_through_changes_and_repairs(node: DrivenNode) -> None:
+    node.comes_online().is_asked_for_a_network().builds_the_network()
+    built = node.document["resources"][0]["built"]
+    node.passes(3600).hears(RESOURCE, "watched", NetworkSeen(("it differs",)))
+    node.hears(RESOURCE, "applied", Place(2001, IPv4Address("100.127.0.9")))
+    (resource,) = node.document["resources"]
+    assert (resource["state"], resource["built"]) == ("active", built)
+    assert resource["since"] > built
+
+
+def test_a_census_is_told_and_one_that_failed_is_warned_of(node: DrivenNode) -> None:
+    assert node.starts().document["census"] is None
+    node.file.take_census(CensusEntry(node.now, {"namespace": 2}, ""))
+    assert node.writes().document["census"] == {"at": moment(node.now), "orphans": {"namespace": 2}, "fault": ""}
+    assert "census-incomplete" not in node.codes()
+    node.file.take_census(CensusEntry(node.now, {"namespace": 2}, "cannot list the links: no memory"))
+    (warning,) = [each for each in node.writes().document["warnings"] if each["code"] == "census-incomplete"]
+    assert (warning["sentence"], warning["since"]) == ("cannot list the links: no memory", moment(node.now))
 
 
 def test_a_machine_without_a_nic_is_warned_of(node: DrivenNode) -> None:
@@ -182,7 +209,7 @@ def test_a_machine_without_a_nic_is_warned_of(node: DrivenNode) -> None:
             "code": "no-nic",
             "sentence": "the machine has no NIC; put one in, or load its driver",
             "machine": "connectivity",
-            "since": "2024-05-01T12:00:00.070Z",
+            "since": "2024-05-01T12:00:00.080Z",
         }
     ]
 

@@ -27,6 +27,7 @@ KEYS = [
     "uplink",
     "resources",
     "warnings",
+    "census",
 ]
 
 
@@ -43,7 +44,7 @@ def test_a_machine_has_the_documented_keys(node: DrivenNode) -> None:
     machine = node.comes_online().document["machines"]["connectivity"]
     assert list(machine) == ["state", "kind", "since", "event", "attempt", "deadline", "reason"]
     assert (machine["state"], machine["kind"], machine["event"]) == ("online", "stable", "uplink_works")
-    assert machine["since"] == "2024-05-01T12:00:00.210Z"
+    assert machine["since"] == "2024-05-01T12:00:00.220Z"
     assert machine["deadline"] is None
 
 
@@ -84,7 +85,7 @@ def test_the_boot_time_counts_from_the_process_start_to_the_first_time_online(no
     age = node.file._age
     node.comes_online()
     first = node.document["boot_seconds"]
-    assert first == round(age + 0.210, 3)
+    assert first == round(age + 0.220, 3)
     node.hears("interface:eth2", "vanished")
     assert node.document["online"] is False
     assert node.document["boot_seconds"] == first
@@ -158,11 +159,11 @@ def test_a_nic_is_composed_again_where_one_of_its_paths_has_moved(node: DrivenNo
 
 
 def test_a_renewed_lease_shows_its_new_expiry(node: DrivenNode) -> None:
-    assert node.comes_online().document["uplink"]["ipv4"]["lease_expiry"] == "2024-05-01T13:00:00.110Z"
+    assert node.comes_online().document["uplink"]["ipv4"]["lease_expiry"] == "2024-05-01T13:00:00.120Z"
     node.passes(1801)
     assert node.document["machines"]["lease:eth2"]["state"] == "renewing"
     node.is_renewed("eth2")
-    assert node.document["uplink"]["ipv4"]["lease_expiry"] == "2024-05-01T13:30:00.110Z"
+    assert node.document["uplink"]["ipv4"]["lease_expiry"] == "2024-05-01T13:30:00.120Z"
 
 
 def test_a_directory_that_vanished_is_made_again(node: DrivenNode) -> None:

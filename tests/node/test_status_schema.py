@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from tests.node.driven_node import NETWORK_ID, DrivenNode
 from zosfsm.lifecycles.connectivity_data import NicsListed
 from zosfsm.node.status import Fault
+from zosfsm.node.status_entries import CensusEntry
 from zosfsm.node.status_schema import SCHEMA
 
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
@@ -45,6 +46,12 @@ def test_it_holds_for_a_node_with_every_complaint(tmp_path: Path) -> None:
     node.file.add_fault(Fault("program-fault", "dmz", "ValueError"))
     node.file.add_fault(Fault("stored-machine-unusable", "resource:x", "its stored data cannot be read"))
     VALIDATOR.validate(node.starts().document)
+
+
+def test_it_holds_for_a_node_that_has_taken_a_census(tmp_path: Path) -> None:
+    node = DrivenNode(tmp_path).comes_online()
+    node.file.take_census(CensusEntry(node.now, {"namespace": 2}, "cannot list the links: no memory"))
+    VALIDATOR.validate(node.writes().document)
 
 
 def test_it_is_a_schema() -> None:

@@ -17,7 +17,7 @@ from zosfsm.kernel.errors import KernelError
 from zosfsm.lifecycles.lease_terms import Lease
 from zosfsm.lifecycles.path_data import ClearTrial, ConfigureTrial, GatewayFound, ProveGateway
 from zosfsm.node import trial_edge as module
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 from zosfsm.node.trial_edge import TrialEdge
 
 kernel = pytest.mark.kernel
@@ -46,7 +46,7 @@ def carry_out(effect: Effect) -> Event | None:
     """In a host: what the edge answers."""
 
     async def answer() -> Event | None:
-        return await TrialEdge(KernelThread()).handlers[type(effect)](Emission("path:eth1/ipv4", 1, effect))
+        return await TrialEdge(KernelThreads(1)).handlers[type(effect)](Emission("path:eth1/ipv4", 1, effect))
 
     return asyncio.run(answer())
 
@@ -128,5 +128,5 @@ def test_an_address_that_the_kernel_does_not_take_back_is_told_to_the_operator(
 
 
 def test_every_effect_that_has_an_answer_says_how_it_fails() -> None:
-    edge = TrialEdge(KernelThread())
+    edge = TrialEdge(KernelThreads(1))
     assert edge.failures.keys() == edge.handlers.keys() - {ClearTrial}

@@ -25,7 +25,7 @@ from zosfsm.lifecycles.connectivity_data import (
 from zosfsm.lifecycles.interface_data import MakeVlan, RemoveVlan
 from zosfsm.lifecycles.lease_terms import Lease
 from zosfsm.node import uplink_edge as module
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 from zosfsm.node.uplink_edge import UplinkEdge
 
 ROUTER = IPv4Address("203.0.113.1")
@@ -49,7 +49,7 @@ def carry_out(*effects: Effect) -> Event | None:
     """What the edge answers to the last of them, in one life of the node."""
 
     async def answer() -> Event | None:
-        edge = UplinkEdge(KernelThread(), lambda _name: None, lambda _name, _mac: False)
+        edge = UplinkEdge(KernelThreads(1), lambda _name: None, lambda _name, _mac: False)
         event = None
         for effect in effects:
             event = await edge.handlers[type(effect)](Emission("connectivity", 1, effect))
@@ -65,7 +65,7 @@ def test_a_list_that_the_kernels_news_have_overtaken_is_made_again(monkeypatch: 
     monkeypatch.setattr(module, "sweep", lambda _bridge, _is_left_alone: None)
 
     async def answer() -> Event | None:
-        edge = UplinkEdge(KernelThread(), heard.get, lambda _name, _mac: False)
+        edge = UplinkEdge(KernelThreads(1), heard.get, lambda _name, _mac: False)
         return await edge.handlers[ListNics](Emission("connectivity", 1, ListNics()))
 
     event = asyncio.run(answer())
@@ -78,7 +78,7 @@ def test_nics_that_were_switched_on_before_are_told_and_not_swept(monkeypatch: p
     monkeypatch.setattr(module, "sweep", lambda _bridge, is_left_alone: left_alone.append(is_left_alone("eth1", "")))
 
     async def answer() -> Event | None:
-        edge = UplinkEdge(KernelThread(), lambda _name: None, lambda _name, _mac: False, switched_on=("eth1",))
+        edge = UplinkEdge(KernelThreads(1), lambda _name: None, lambda _name, _mac: False, switched_on=("eth1",))
         return await edge.handlers[ListNics](Emission("connectivity", 1, ListNics()))
 
     assert asyncio.run(answer()) == Event("nics_listed", NicsListed((), ("eth1", "eth2")))
@@ -110,7 +110,7 @@ def test_a_sweep_that_fails_is_told_to_the_operator_and_not_made_again(
 
 
 def test_every_effect_that_has_an_answer_says_how_it_fails() -> None:
-    edge = UplinkEdge(KernelThread(), lambda _name: None, lambda _name, _mac: False)
+    edge = UplinkEdge(KernelThreads(1), lambda _name: None, lambda _name, _mac: False)
     assert edge.failures.keys() == edge.handlers.keys() - {RemoveVlan}
 
 

@@ -33,7 +33,7 @@ from zosfsm.lifecycles.interface_data import MakeVlan, RemoveVlan, VlanMade
 from zosfsm.lifecycles.lease_terms import Lease
 from zosfsm.lifecycles.path_data import RouterAdvertised
 from zosfsm.node import lease_installation
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 from zosfsm.node.uplink_edge import UplinkEdge
 
 kernel = pytest.mark.kernel
@@ -69,7 +69,7 @@ def carry_out(*effects: Effect) -> Event | None:
     """In a host: what the edge answers to the last of them, in one life of the node."""
 
     async def answer() -> Event | None:
-        edge = UplinkEdge(KernelThread(), lambda _name: None, lambda name, _mac: name == EXCLUDED)
+        edge = UplinkEdge(KernelThreads(1), lambda _name: None, lambda name, _mac: name == EXCLUDED)
         event = None
         for effect in effects:
             event = await edge.handlers[type(effect)](Emission("connectivity", 1, effect))
@@ -179,7 +179,7 @@ def test_a_trial_that_was_killed_before_it_had_a_route_is_swept_and_nobody_elses
 
 def list_then_try_then_list() -> None:
     async def life() -> None:
-        edge = UplinkEdge(KernelThread(), lambda _name: None, lambda _name, _mac: False)
+        edge = UplinkEdge(KernelThreads(1), lambda _name: None, lambda _name, _mac: False)
         await edge.handlers[ListNics](Emission("connectivity", 1, ListNics()))
         assert edge.listed.is_set()
         await asyncio.to_thread(try_nic, "eth0")

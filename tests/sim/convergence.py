@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network
 
 from tests.sim.grid import Reservation
-from tests.sim.network import Network, SimNic
+from tests.sim.network import Address, Network, SimNic
 from tests.sim.wire import BRIDGE
 from tests.sim.world import SINGLETONS, World
 from zosfsm.lifecycles.connectivity_data import ConnectivityData
@@ -23,7 +24,7 @@ SETTLED = {
 
 def unsettled(world: World) -> list[str]:
     """Everything that is not yet as it must be; empty once the node has converged."""
-    return [*_machines(world), *_bridge(world), *_losers(world), *_kernel(world), *_reservations(world)]
+    return [*_machines(world), *_bridge(world), *_losers(world), *_dmz(world), *_kernel(world), *_reservations(world)]
 
 
 def dishonest(world: World) -> list[str]:
@@ -53,6 +54,18 @@ def _machines(world: World) -> Iterator[str]:
     for one in world.resources():
         if one.state not in ("active", "failed"):
             yield f"{one.name} is {one.state}"
+    yield from _farmers_and_guests(world)
+
+
+def _farmers_and_guests(world: World) -> Iterator[str]:
+    """The public interface is what the farmer wishes, and all workloads are plugged in."""
+    wish, standing = world.grid.public_wish, world.outside.public
+    if wish != (standing.wish if standing else None) or world.state("public") != ("applied" if wish else "none"):
+        yield f"public is {world.state('public')} with {standing}, the farmer wishes {wish}"
+    workloads = {name: one for name, one in world.engine.instances.items() if one.kind == "workload"}
+    yield from (f"{name} is {one.state}" for name, one in workloads.items() if one.state != "joined")
+    if {name: one.data.place for name, one in workloads.items()} != world.outside.guests:
+        yield f"the kernel has the workloads {world.outside.guests}"
 
 
 def _bridge(world: World) -> Iterator[str]:
@@ -93,16 +106,24 @@ def _rest_of_trial(world: World, nic: SimNic) -> Iterator[str]:
             yield f"path:{nic.name}/{family.value} is {state}"
 
 
-def _kernel(world: World) -> Iterator[str]:
+def _dmz(world: World) -> Iterator[str]:
     outside = world.outside
     network = outside.uplink_network()
-    if network and outside.leads_to_grid(BRIDGE, Family.IPV4):
-        if world.state("dmz") != "ready":
-            yield f"dmz is {world.state('dmz')}"
-        if not outside.dmz_leads_out():
-            yield f"the DMZ leads nowhere with {outside.bridge.dmz_address}"
-        if outside.bridge.secured_against != network.prefix:
-            yield f"the DMZ is closed against {outside.bridge.secured_against}, the farmer has {network.prefix}"
+    if not network or not outside.leads_to_grid(BRIDGE, Family.IPV4 if outside.bridge.addresses else Family.IPV6):
+        return
+    if world.state("dmz") != "ready":
+        yield f"dmz is {world.state('dmz')}"
+    if world.engine.instances["dmz"].data.public is not None:
+        return
+    if not outside.dmz_leads_out():
+        yield f"the DMZ leads nowhere with {outside.bridge.dmz_address}"
+    farmers = {each for each in (network.prefix, network.prefix6) if each in _networks(outside.addresses(BRIDGE))}
+    if not farmers <= {*outside.bridge.secured_against}:
+        yield f"the DMZ is closed against {outside.bridge.secured_against}, the farmer has {farmers}"
+
+
+def _kernel(world: World) -> Iterator[str]:
+    outside = world.outside
     wanted = {one.name.partition(":")[2]: one.data for one in world.resources() if one.state == "active"}
     for identifier in outside.networks.keys() | wanted.keys():
         built, data = outside.networks.get(identifier), wanted.get(identifier)
@@ -144,3 +165,7 @@ def _fate(world: World, identifier: str, last: Reservation) -> Iterable[str]:
         one.to_delete and one.facts.reservation_id == current.reservation_id for one in world.grid.reservations
     ):
         yield f"{current.reservation_id} was deleted and is active"
+
+
+def _networks(addresses: Iterable[Address]) -> set[IPv4Network | IPv6Network]:
+    return {address.network for address in addresses}

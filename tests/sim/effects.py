@@ -7,10 +7,11 @@ from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from tests.sim.grid import NODE
-from tests.sim.wire import Answer, Wire
+from tests.sim.guests import Guests
+from tests.sim.wire import Answer
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
 from zosfsm.lifecycles.delivery import Delivered, DeliverOutcomes
@@ -19,8 +20,11 @@ from zosfsm.lifecycles.lease_data import SocketFailed
 from zosfsm.lifecycles.lease_effects import ProbeAddress
 from zosfsm.lifecycles.path_data import AskEndpoints, ProveGateway, ResolveNames
 from zosfsm.lifecycles.polling import Polled, PollGrid
+from zosfsm.lifecycles.public_data import FollowPublic
 from zosfsm.lifecycles.registration import Identified, PublishInventory, RegisterNode
-from zosfsm.lifecycles.resource import NetworkFacts, NetworkSeen, Place, WatchNetwork
+from zosfsm.lifecycles.resource import NetworkFacts, NetworkSeen, Place
+from zosfsm.lifecycles.resource_effects import WatchNetwork
+from zosfsm.lifecycles.workload_data import WatchWorkload
 
 QUESTIONS = (
     AskEndpoints,
@@ -34,6 +38,8 @@ QUESTIONS = (
 )
 LONG_POLL = timedelta(seconds=20)
 POLL_LOOKS = timedelta(seconds=1)
+LOOKED_AT_ONCE = timedelta(seconds=0.1)
+ROUTER_LOOKS = timedelta(seconds=0.2)
 DMZ_MAC = "02:00:00:00:0d:02"
 FAILURES: Mapping[str, str] = {
     "ListNics": "listing_failed",
@@ -51,16 +57,21 @@ FAILURES: Mapping[str, str] = {
     "PublishInventory": "unreachable",
     "PollGrid": "unreachable",
     "DeliverOutcomes": "unreachable",
-    **dict.fromkeys(("BuildDmz", "SecureDmz", "RemoveDmz"), "step_failed"),
-    **dict.fromkeys(("ReservePort", "BuildNetwork", "SecureNetwork", "ConnectNetwork"), "step_failed"),
-    **dict.fromkeys(("VerifyNetwork", "ApplyNetwork", "TearDownNetwork"), "step_failed"),
+    **dict.fromkeys(("ExaminePublic", "MakePublic", "VerifyPublic", "SwitchPublic", "ConfirmPublic"), "step_failed"),
+    **dict.fromkeys(("RestorePublic", "RemovePublic", "JoinNetwork", "LeaveNetwork"), "step_failed"),
+    "ReserveAddress": "refused",
+    **dict.fromkeys(("BuildDmz", "AwaitRouter", "SecureDmz", "RemoveDmz"), "step_failed"),
+    **dict.fromkeys(("ReservePort", "MakeNamespace", "SecureNetwork", "MakeLinks", "MakeTunnel"), "step_failed"),
+    **dict.fromkeys(("ReleasePort", "RemoveNamespace", "OpenNetwork", "RemoveLinks", "RemoveTunnel"), "step_failed"),
+    **dict.fromkeys(("VerifyNetwork", "ApplyNetwork", "AdoptNetwork", "TearDownNetwork"), "step_failed"),
 }
 
 
-@define(eq=False)
+@define
 class Built:
     """What the kernel has of one network resource."""
 
+    has_namespace: bool = False
     links: NetworkFacts | None = None
     is_secured: bool = False
     tunnel: NetworkFacts | None = None
@@ -68,7 +79,7 @@ class Built:
 
 
 @define(eq=False)
-class Outside(Wire):
+class Outside(Guests):
     """The kernel of one node, and its ways to the grid; `done` is all that was asked of them.
 
     `answering` are the public keys of the peers that shake hands.
@@ -82,9 +93,16 @@ class Outside(Wire):
     def carry_out(self, emission: Emission) -> Answer:
         """Does it, and answers."""
         effect: Any = emission.effect
-        if isinstance(effect, WatchNetwork):
-            self.world.at(effect.first, lambda: self._look(emission, effect))
-            return None
+        match effect:
+            case WatchNetwork():
+                self.world.at(effect.first, lambda: self._look(emission, effect))
+                return None
+            case FollowPublic():
+                self.world.at(LOOKED_AT_ONCE, lambda: self.follow_public(emission, effect))
+                return None
+            case WatchWorkload():
+                self.world.at(effect.every, lambda: self.watch_workload(emission, effect))
+                return None
         handler: Callable[[str, Any], Answer] | None = getattr(self, f"_{_snake(type(effect).__name__)}", None)
         assert handler is not None, f"nobody carries out {type(effect).__name__}"
         return handler(emission.machine, effect)
@@ -145,8 +163,12 @@ class Outside(Wire):
         self.bridge.exists = self.bridge.dmz = True
         return Event("built", DmzBuilt(DMZ_MAC))
 
+    def _await_router(self, _machine: str, _effect: Any) -> Answer:
+        network = self.uplink_network()
+        return Event("routed") if network is not None and network.router_lifetime else ROUTER_LOOKS
+
     def _secure_dmz(self, _machine: str, effect: Any) -> Answer:
-        self.bridge.secured_against = effect.farmer_networks[0]
+        self.bridge.secured_against = effect.farmer_networks
         return Event("secured")
 
     def _remove_dmz(self, _machine: str, _effect: Any) -> Answer:
@@ -159,18 +181,46 @@ class Outside(Wire):
             return Event("step_failed", reason=place)
         return Event("reserved", place)
 
-    def _build_network(self, _machine: str, effect: Any) -> Answer:
-        built = self.networks.setdefault(effect.network.identifier, Built())
-        built.links, built.place = effect.network, effect.place
+    def _release_port(self, _machine: str, _effect: Any) -> Answer:
+        return Event("undone")
+
+    def _make_namespace(self, _machine: str, effect: Any) -> Answer:
+        self._made(effect).has_namespace = True
         return Event("built")
 
+    def _remove_namespace(self, _machine: str, effect: Any) -> Answer:
+        return self._without(effect.identifier, has_namespace=False, is_secured=False)
+
     def _secure_network(self, _machine: str, effect: Any) -> Answer:
-        self.networks[effect.network.identifier].is_secured = True
+        self._made(effect).is_secured = True
         return Event("secured")
 
-    def _connect_network(self, _machine: str, effect: Any) -> Answer:
-        self.networks[effect.network.identifier].tunnel = effect.network
+    def _open_network(self, _machine: str, effect: Any) -> Answer:
+        return self._without(effect.identifier, is_secured=False)
+
+    def _make_links(self, _machine: str, effect: Any) -> Answer:
+        built = self._made(effect)
+        built.links, built.place = effect.network, effect.place
         return Event("connected")
+
+    def _remove_links(self, _machine: str, effect: Any) -> Answer:
+        return self._without(effect.identifier, links=None, place=None)
+
+    def _make_tunnel(self, _machine: str, effect: Any) -> Answer:
+        self._made(effect).tunnel = effect.network
+        return Event("connected")
+
+    def _remove_tunnel(self, _machine: str, effect: Any) -> Answer:
+        return self._without(effect.identifier, tunnel=None)
+
+    def _made(self, effect: Any) -> Built:
+        return self.networks.setdefault(effect.network.identifier, Built())
+
+    def _without(self, identifier: str, **gone: Any) -> Answer:
+        left = evolve(self.networks.pop(identifier, Built()), **gone)
+        if left != Built():
+            self.networks[identifier] = left
+        return Event("undone")
 
     def _verify_network(self, _machine: str, effect: Any) -> Answer:
         built = self.networks.get(effect.network.identifier)
@@ -182,8 +232,10 @@ class Outside(Wire):
         place = self._place(machine, effect.network)
         if isinstance(place, str):
             return Event("step_failed", reason=place)
-        self.networks[effect.network.identifier] = Built(effect.network, True, effect.network, place)
+        self.networks[effect.network.identifier] = Built(True, effect.network, True, effect.network, place)
         return Event("applied", place)
+
+    _adopt_network = _apply_network
 
     def _look(self, emission: Emission, effect: WatchNetwork) -> None:
         instance = self.world.engine.instances.get(emission.machine)

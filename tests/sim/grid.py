@@ -9,6 +9,7 @@ from attrs import define, field
 
 from zosfsm.lifecycles.delivery import Fate, Outcome
 from zosfsm.lifecycles.polling import Polled, Request
+from zosfsm.lifecycles.public_data import PublicWish
 from zosfsm.lifecycles.resource import NETWORK, DeleteAsked, NetworkFacts, PeerFacts, ReservationFacts
 
 NODE = "node"
@@ -40,12 +41,16 @@ class Reservation:
 
 @define(eq=False)
 class SimGrid:
-    """`answers`: it can be reached; `accepts`: it knows the farm and takes nodes."""
+    """`answers`: it can be reached; `accepts`: it knows the farm and takes nodes.
+
+    `public_wish` is what the farmer wishes for the public interface, if anything.
+    """
 
     answers: bool = True
     accepts: bool = True
     knows_the_node: bool = False
     publications: int = 0
+    public_wish: PublicWish | None = None
     reservations: list[Reservation] = field(factory=list)
 
     def reserve(
@@ -56,6 +61,8 @@ class SimGrid:
         lasts: timedelta = timedelta(days=30),
         signed: bool = True,
         peers: tuple[PeerFacts, ...] = (),
+        user: str = "user",
+        sealed_private_key: str = "ab",
     ) -> Reservation:
         """A user's wish for a network, or for a new version of it."""
         number = len(self.reservations)
@@ -66,10 +73,10 @@ class SimGrid:
             IPv4Network("10.1.1.0/24"),
             port,
             f"key {number}",
-            "ab",
+            sealed_private_key,
             peers,
         )
-        facts = ReservationFacts(f"{number}-1", "user", NODE, NODE, NETWORK, now + lasts, signed, "", network)
+        facts = ReservationFacts(f"{number}-1", user, NODE, NODE, NETWORK, now + lasts, signed, "", network)
         reservation = Reservation(number, facts)
         self.reservations.append(reservation)
         return reservation

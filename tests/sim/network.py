@@ -140,7 +140,7 @@ class Bridge:
     addresses: set[IPv4Interface] = field(factory=set)
     dmz: bool = False
     dmz_address: IPv4Interface | None = None
-    secured_against: IPv4Network | None = None
+    secured_against: tuple[IPv4Network | IPv6Network, ...] = ()
 
     def take_nic_out(self) -> None:
         """The bridge leads nowhere, and has no address."""

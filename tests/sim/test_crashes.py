@@ -8,11 +8,14 @@ from datetime import timedelta
 import pytest
 
 from tests.sim.convergence import unsettled
-from tests.sim.test_networks import Faults
+from tests.sim.farmer import WISH
+from tests.sim.users import Faults
 from tests.sim.world import Fault, World, dual, lan, nic
 from zosfsm.fsm.definition import Kind
 from zosfsm.fsm.engine import Emission
+from zosfsm.fsm.lifecycle import Event
 from zosfsm.lifecycles.catalogue import catalogue
+from zosfsm.lifecycles.workload_data import JoinAsked
 
 STEP_SECONDS = 0.25
 LONG_ENOUGH_SECONDS = 2400
@@ -22,10 +25,14 @@ STRIDE = 31
 NO_FARM, REFUSAL = "the command line names no farm", "the grid refuses the node"
 SLOW_FIRST = "the NIC of first choice is slow to prove itself"
 RESTART = "the process is started again while a network is up"
+PUBLIC = "the farmer wishes a public interface"
+GUEST = "a workload joins the network"
+SPOILT = "nobody can join any more once one has"
+NO_DHCP = "the network of first choice gives out IPv6 only"
 TROUBLES = (
     (),
     ("VerifyNetwork",),
-    ("VerifyNetwork", "TearDownNetwork"),
+    ("VerifyNetwork", "RemoveTunnel", "TearDownNetwork"),
     ("ApplyNetwork",),
     ("DeliverOutcomes",),
     ("BuildDmz", "RegisterNode"),
@@ -35,8 +42,19 @@ TROUBLES = (
     (NO_FARM,),
     (REFUSAL,),
     (RESTART,),
+    (NO_DHCP,),
+    (PUBLIC, GUEST),
+    (PUBLIC, GUEST, "VerifyPublic", "JoinNetwork", "LeaveNetwork"),
+    (PUBLIC, GUEST, "RestorePublic", "LeaveNetwork"),
+    (GUEST, SPOILT, RESTART),
 )
-NEVER_STORED = {("resource", "requested"), ("connectivity", "off"), ("registration", "no_identity")}
+NEVER_STORED = {
+    ("resource", "requested"),
+    ("workload", "requested"),
+    ("connectivity", "off"),
+    ("registration", "no_identity"),
+}
+FROM_THE_START = {"MakeIdentity", "RegisterNode", "BuildDmz", "AttachUplink", "VerifyPublic", "RestorePublic"}
 STATES = sorted(
     (definition.name, state.name)
     for definition, _ in catalogue()
@@ -57,14 +75,23 @@ def story(world: World, faults: Faults, trouble: tuple[str, ...]) -> Iterator[No
     world.resource_latency = timedelta(seconds=1)
     world.outside.farm = 0 if NO_FARM in trouble else 1
     world.grid.accepts = REFUSAL not in trouble
-    faults.failing = {*trouble} & {"MakeIdentity", "RegisterNode", "BuildDmz", "AttachUplink"}
+    world.grid.public_wish = WISH if PUBLIC in trouble else None
+    faults.failing = {*trouble} & FROM_THE_START
     world.outside.grid_latency = {"eth0": timedelta(seconds=0.5)} if SLOW_FIRST in trouble else {}
+    network = world.nics["eth0"].network
+    assert network is not None
+    network.has_dhcp = NO_DHCP not in trouble
     world.start()
     yield
     yield from passing(3)
     first = world.grid.reserve("net1", world.now)
     faults.failing = set(trouble)
     yield from passing(10)
+    if GUEST in trouble:
+        world.step("workload:net1/guest", Event("join", JoinAsked("call")))
+        yield from passing(1)
+    if SPOILT in trouble:
+        faults.failing.add("JoinNetwork")
     if RESTART in trouble:
         world.restart()
         yield from passing(3)
@@ -137,10 +164,18 @@ def test_a_teardown_at_any_moment_leaves_nothing(trouble: tuple[str, ...]) -> No
         if moment % 2:
             world.crash()
         world.tear_down()
-        bridge, left = world.outside.bridge, [*world.outside.networks, *world.engine.instances]
+        bridge, left = (
+            world.outside.bridge,
+            [
+                *world.outside.networks,
+                *world.outside.guests,
+                *world.engine.instances,
+            ],
+        )
         assert not (bridge.exists or bridge.nic or bridge.addresses or bridge.dmz or bridge.dmz_address), world.story(
             15
         )
+        assert world.outside.public is None, world.story(15)
         assert [name for name in left if not name.startswith(("interface:", "path:"))] == [], world.story(15)
         assert not (world.outside.sockets or world.outside.listeners), world.story(15)
         assert [name for name in world.nics if world.outside.addresses(name)] == [], world.story(15)

@@ -5,74 +5,11 @@ is wanted is up, every one that is not is gone, and the grid has been told of ea
 from __future__ import annotations
 
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv4Network
 
 from tests.sim.convergence import unsettled
-from tests.sim.grid import Reservation
-from tests.sim.world import Fault, World, lan, nic
-from zosfsm.fsm.engine import Emission
-from zosfsm.lifecycles.delivery import DeliverOutcomes, Fate
-from zosfsm.lifecycles.resource import PeerFacts
-
-NET = "resource:net1"
-
-
-class Faults:
-    """Effects of these kinds fail, or come to no end."""
-
-    def __init__(self) -> None:
-        self.failing: set[str] = set()
-        self.hanging: set[str] = set()
-
-    def __call__(self, emission: Emission) -> Fault | None:
-        kind = type(emission.effect).__name__
-        if kind in self.failing:
-            return Fault.FAILED
-        return Fault.IGNORED if kind in self.hanging else None
-
-
-def online() -> tuple[World, Faults]:
-    """A node that is registered and polls; what its users' networks need takes a second a step."""
-    faults = Faults()
-    world = World([nic(0, lan(1))], faults)
-    world.start()
-    world.wait(30)
-    assert unsettled(world) == []
-    world.resource_latency = timedelta(seconds=1)
-    return world, faults
-
-
-def reserved(world: World, port: int = 3000) -> Reservation:
-    """A version of the network that is up."""
-    reservation = world.grid.reserve("net1", world.now, port)
-    until(world, "active")
-    world.wait(3)
-    return reservation
-
-
-def until(world: World, state: str) -> None:
-    """Up to the moment in which the network's machine is in this state."""
-    for _ in range(6000):
-        if world.state(NET) == state:
-            return
-        world.wait(0.1)
-    raise AssertionError(world.story(40))
-
-
-def fates(reservation: Reservation) -> list[Fate]:
-    """All that the grid has heard of it."""
-    deleted = [Fate.DELETED] if reservation.is_marked_deleted else []
-    return [*(result.fate for result in reservation.results), *deleted]
-
-
-def told(world: World, reservation: Reservation) -> int:
-    """How often the grid was told anything of it."""
-    return sum(
-        outcome.reservation_id == reservation.facts.reservation_id
-        for _, effect in world.outside.done
-        if isinstance(effect, DeliverOutcomes)
-        for outcome in effect.outcomes
-    )
+from tests.sim.users import NET, fates, online, reserved, told, until
+from tests.sim.world import World, lan, nic
+from zosfsm.lifecycles.delivery import Fate
 
 
 def test_a_network_from_its_reservation_to_its_deletion() -> None:
@@ -131,7 +68,7 @@ def test_an_update_that_fails_leaves_the_version_before_and_tells_why() -> None:
     until(world, "damaged")
     faults.failing = set()
     world.wait(60)
-    assert fates(second) == [Fate.REFUSED] and second.results[0].error == "updating: simulated"
+    assert fates(second) == [Fate.REFUSED] and second.results[0].error == "applying the new version: simulated"
     assert world.outside.networks["net1"].tunnel == first.facts.network
     world.grid.delete(first)
     world.wait(30)
@@ -199,12 +136,12 @@ def test_a_failed_version_that_is_deleted_while_the_one_before_is_put_back_takes
 
 def test_a_build_that_fails_is_undone_and_its_port_is_free_for_others() -> None:
     world, faults = online()
-    faults.failing = {"ConnectNetwork"}
+    faults.failing = {"MakeTunnel"}
     first = world.grid.reserve("net1", world.now)
     until(world, "failed")
     faults.failing = set()
     world.wait(5)
-    assert first.results[0].error == "connecting: simulated"
+    assert first.results[0].error == "connecting the links and the tunnel: simulated; all that was made is undone"
     assert world.outside.networks == {} and world.engine.instances[NET].data.place is None
     other = world.grid.reserve("net2", world.now)
     world.wait(30)
@@ -221,7 +158,9 @@ def test_two_networks_that_want_the_same_port_do_not_both_get_it() -> None:
     other = world.grid.reserve("net2", world.now, 3000)
     world.wait(30)
     assert fates(other) == [Fate.REFUSED]
-    assert other.results[0].error == "reserving: UDP port 3000 is in use"
+    assert other.results[0].error == (
+        "reserving the port and the DMZ address: UDP port 3000 is in use; all that was made is undone"
+    )
     world.grid.delete(other)
     world.wait(30)
     assert unsettled(world) == [] and world.state("resource:net2") == "gone"
@@ -241,7 +180,7 @@ def test_a_network_that_is_deleted_in_any_step_of_its_build_leaves_nothing() -> 
 
 def test_a_network_that_is_deleted_while_a_failed_build_is_undone_leaves_nothing() -> None:
     world, faults = online()
-    faults.failing = {"VerifyNetwork", "TearDownNetwork"}
+    faults.failing = {"VerifyNetwork", "RemoveTunnel", "TearDownNetwork"}
     first = world.grid.reserve("net1", world.now)
     until(world, "rollback_blocked")
     world.grid.delete(first)
@@ -387,84 +326,3 @@ def test_an_acceptance_that_comes_after_the_connection_was_lost_changes_nothing(
     world.plug("eth0", lan(2))
     world.wait(60)
     assert unsettled(world) == []
-
-
-# While they run
-
-LAN_ROUTE, OTHER_ROUTE = IPv4Network("10.1.2.0/24"), IPv4Network("10.1.3.0/24")
-LAN_PEER = PeerFacts("lan", (LAN_ROUTE,), (IPv4Address("192.168.1.7"), 3000))
-RELAY = PeerFacts("relay", (OTHER_ROUTE,), (IPv4Address("203.0.113.5"), 3000), (LAN_ROUTE,))
-
-
-def routes(world: World) -> dict[str, tuple[object, ...]]:
-    """Which peer the kernel sends what to."""
-    tunnel = world.outside.networks["net1"].tunnel
-    assert tunnel is not None
-    return {peer.public_key: peer.allowed_ips for peer in tunnel.peers}
-
-
-def with_a_lan() -> tuple[World, Faults]:
-    """A network with a peer in the same LAN and a relay, which is its fallback."""
-    world, faults = online()
-    world.grid.reserve("net1", world.now, peers=(LAN_PEER, RELAY))
-    until(world, "active")
-    return world, faults
-
-
-def test_a_tunnel_that_dies_while_the_node_runs_is_back_within_about_a_minute() -> None:
-    world, _ = online()
-    first = reserved(world)
-    world.wait(10)
-    world.outside.networks["net1"].tunnel = None
-    world.wait(65)
-    assert world.outside.networks["net1"].tunnel == first.facts.network
-    assert "repairing" in world.path(NET) and unsettled(world) == []
-    assert "the kernel does not have what was reserved" in world.told(NET)
-    assert fates(first) == [Fate.SERVED]
-
-
-def test_a_network_that_stays_as_it_is_moves_no_machine() -> None:
-    world, _ = online()
-    reserved(world)
-    moves = len(world.path(NET))
-    world.wait(3600)
-    assert len(world.path(NET)) == moves
-
-
-def test_a_repair_that_fails_is_tried_again() -> None:
-    world, faults = online()
-    first = reserved(world)
-    faults.failing = {"ApplyNetwork"}
-    world.outside.networks["net1"].is_secured = False
-    until(world, "damaged")
-    faults.failing = set()
-    world.wait(60)
-    assert world.outside.networks["net1"].tunnel == first.facts.network
-    assert unsettled(world) == []
-
-
-def test_a_peer_on_the_lan_has_its_routes_while_it_answers_and_the_relay_has_them_otherwise() -> None:
-    world, _ = with_a_lan()
-    assert routes(world) == {"lan": (), "relay": (OTHER_ROUTE, LAN_ROUTE)}
-    world.outside.answering = {"lan", "relay"}
-    world.wait(20)
-    assert routes(world) == {"lan": (LAN_ROUTE,), "relay": (OTHER_ROUTE,)}
-    world.outside.answering = {"relay"}
-    world.wait(20)
-    assert routes(world) == {"lan": (), "relay": (OTHER_ROUTE, LAN_ROUTE)}
-    assert unsettled(world) == []
-
-
-def test_a_restart_and_a_new_version_leave_routes_with_the_peer_that_has_them() -> None:
-    world, _ = with_a_lan()
-    world.outside.answering = {"lan", "relay"}
-    world.wait(30)
-    world.restart()
-    world.wait(0.5)
-    until(world, "active")
-    assert routes(world) == {"lan": (LAN_ROUTE,), "relay": (OTHER_ROUTE,)}
-    world.grid.reserve("net1", world.now, 3005, peers=(LAN_PEER, RELAY))
-    until(world, "updating")
-    until(world, "active")
-    assert routes(world) == {"lan": (LAN_ROUTE,), "relay": (OTHER_ROUTE,)}
-    assert "repairing" not in world.path(NET)[-3:]

@@ -93,7 +93,7 @@ def test_a_restart_with_the_uplink_in_place_asks_for_no_other_address_and_leaves
     world.wait(30)
     assert unsettled(world) == []
     kinds = {type(effect).__name__ for _, effect in world.outside.done}
-    assert not kinds & {"SendDiscover", "Withdraw", "AttachUplink", "DetachUplink", "TearDownNetwork", "BuildNetwork"}
+    assert not kinds & {"SendDiscover", "Withdraw", "AttachUplink", "DetachUplink", "TearDownNetwork", "MakeNamespace"}
     assert len(reservation.results) == 1
 
 

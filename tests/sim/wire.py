@@ -73,9 +73,13 @@ class Wire:
         return self._has_address(link, family) and network is not None and self._grid_answers(network, family)
 
     def dmz_leads_out(self) -> bool:
-        """Do users' networks reach the internet?"""
+        """Do users' networks reach the internet, by IPv4 where the node has it?"""
         network, address = self.uplink_network(), self.bridge.dmz_address
-        return bool(self.bridge.dmz and network and address and network.knows(address) and network.routes(Family.IPV4))
+        if not self.bridge.dmz or network is None:
+            return False
+        if not self.bridge.addresses:
+            return network.routes(Family.IPV6)
+        return address is not None and network.knows(address) and network.routes(Family.IPV4)
 
     def addresses(self, link: str) -> set[Address]:
         """All that the link has."""

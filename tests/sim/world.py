@@ -22,12 +22,15 @@ from zosfsm.fsm.definition import Kind
 from zosfsm.fsm.engine import Emission, Engine
 from zosfsm.fsm.explorer import START
 from zosfsm.fsm.journal import Record
-from zosfsm.fsm.lifecycle import Event
+from zosfsm.fsm.lifecycle import Event, Together
 from zosfsm.fsm.machine import Delivery, Instance
 from zosfsm.lifecycles.catalogue import catalogue
 from zosfsm.lifecycles.interface_data import LinkSeen
-from zosfsm.lifecycles.resource import WatchNetwork
+from zosfsm.lifecycles.public_data import FollowPublic
+from zosfsm.lifecycles.resource_effects import WatchNetwork
 from zosfsm.lifecycles.uplink_policy import UplinkPolicy
+from zosfsm.lifecycles.workload_data import WatchWorkload
+from zosfsm.node.workload_news import WorkloadNews
 
 MACHINES = catalogue()
 DURABLE = frozenset(definition.name for definition, _ in MACHINES if definition.durable)
@@ -41,6 +44,10 @@ MOST_TRANSITIONS_A_SECOND = 100
 ROUTINE = frozenset(
     {"recheck", "pause_over", "polled", "renew", "ack", "report", "published", "advertised", "solicit", "retransmit"}
 )
+
+
+# They go on as long as the process lives.
+WATCHES = (FollowPublic, WatchNetwork, WatchWorkload)
 
 
 class Fault(Enum):
@@ -87,6 +94,7 @@ class World:
         self._lines: dict[str, deque[Emission]] = {}
         self._open_questions: dict[str, Emission] = {}
         self.engine = self._new_engine()
+        self._news_of_networks = self._new_news()
 
     # What tests look at
 
@@ -125,6 +133,7 @@ class World:
             self.step(name, Event("start", policy, reason="the node was started"))
         for instance in self.resources():
             self.step(instance.name, Event("start", reason="the node was started again"))
+        self._news_of_networks.begin()
         for nic in list(self.nics.values()):
             self.at(timedelta(milliseconds=5), lambda nic=nic: self._news(nic))  # type: ignore[misc]
         self.at(ADVERTISING, self._advertise)
@@ -142,6 +151,7 @@ class World:
         self._open_questions.clear()
         self.outside.end_life()
         self.engine = self._new_engine()
+        self._news_of_networks = self._new_news()
         for snapshot in snapshots:
             self.engine.restore(snapshot)
 
@@ -229,8 +239,10 @@ class World:
 
     def _layers(self) -> Iterator[list[str]]:
         yield ["registration", "polling"]
+        yield [name for name in self.engine.instances if name.startswith("workload:")]
         yield [one.name for one in self.resources()]
         yield ["dmz"]
+        yield ["public"]
         yield [name for name in self.engine.instances if name.startswith("interface:")]
         yield list(SINGLETONS)
 
@@ -246,6 +258,11 @@ class World:
             reason = "carrier" if nic.carrier else "no carrier"
             self.step(f"interface:{nic.name}", Event("seen", LinkSeen(nic.mac, nic.carrier), reason))
 
+    def _new_news(self) -> WorkloadNews:
+        return WorkloadNews(
+            lambda name, event: self.at(timedelta(0), lambda: self.step(name, event)), lambda: self.engine.instances
+        )
+
     def _new_engine(self) -> Engine:
         records: list[Record] = []
         return Engine(MACHINES, "sim", records.append, self._observe)
@@ -253,6 +270,8 @@ class World:
     def _observe(self, instance: Instance, delivery: Delivery) -> None:
         if delivery.taken is None:
             return
+        if delivery.taken.target is not None:
+            self._news_of_networks.moved(instance)
         seconds = (self.now - START).total_seconds()
         trigger = delivery.event.trigger
         self.moves.append(Moved(seconds, instance.name, trigger, delivery.source, instance.state, instance.reason))
@@ -301,15 +320,22 @@ class World:
             return None
         if self._open_questions.get(emission.machine) is emission:
             return self.outside.carry_out(emission)
+        if isinstance(emission.effect, Together):
+            return self._carried_out_together(emission, emission.effect)
         self.outside.done.append((emission.machine, emission.effect))
         # Of a watch nothing is lost but with the process.
-        fault = None if isinstance(emission.effect, WatchNetwork) else self.fault(emission)
+        fault = None if isinstance(emission.effect, WATCHES) else self.fault(emission)
         if fault is Fault.IGNORED:
             return None
         if fault is Fault.FAILED:
             return self.outside.failure(emission.effect)
         answer = self.outside.carry_out(emission)
         return None if fault is Fault.UNHEARD else answer
+
+    def _carried_out_together(self, emission: Emission, together: Together) -> Event | timedelta | None:
+        answers = [self._carried_out(evolve(emission, effect=effect)) for effect in together.effects]
+        failed = [answer for answer in answers if isinstance(answer, Event) and answer.trigger == "step_failed"]
+        return None if None in answers else [*failed, answers[-1]][0]
 
 
 def lan(number: int, **facts: object) -> Network:

@@ -22,6 +22,7 @@ COMMANDS = {
     "farm": "farms, for the farmer",
     "node": "nodes, for the farmer",
     "mesh": "a user's network over several nodes",
+    "workload": "containers and virtual machines join a network of this node",
     "lab": "a virtual farm on this machine",
 }
 

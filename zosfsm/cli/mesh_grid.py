@@ -28,8 +28,8 @@ from zosfsm.mesh.memory import Remembered
 from zosfsm.mesh.plans import Family, KeyPair, Lan, NodeFacts
 
 _NOT_FOUND = 404
-# What every node calls the bridge that leads out.
-_UPLINK = "zos"
+# What every node calls the bridge that leads out, and its public interface.
+_UPLINK, _PUBLIC = "zos", "public"
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 1.0
 
@@ -157,7 +157,10 @@ async def opened(url: str, identity: Identity | None) -> AsyncIterator[MeshGrid]
 
 
 def node_facts(node: Node) -> NodeFacts:
-    """A node with a public configuration has its tunnels there, and nowhere else."""
+    """A node with a public interface has its tunnels there, and nowhere else.
+
+    What counts is what the node publishes: a configuration that it refused, or has not applied yet, leads nowhere.
+    """
     return NodeFacts(
         node.node_id,
         public_endpoints(_underlay(node)),
@@ -182,19 +185,17 @@ def as_json(data: dict[str, object]) -> str:
 
 
 def _underlay(node: Node) -> list[IPv4Address | IPv6Address]:
-    configured = _configured(node)
-    return configured or [address.ip for interface in node.ifaces for address in interface.addrs]
+    return _public(node) or [address.ip for interface in node.ifaces for address in interface.addrs]
 
 
-def _configured(node: Node) -> list[IPv4Address | IPv6Address]:
-    """The addresses of the public interface that the farmer wished for."""
-    wish = node.public_config
-    return [] if wish is None else [address.ip for address in (wish.ipv4, wish.ipv6) if address is not None]
+def _public(node: Node) -> list[IPv4Address | IPv6Address]:
+    """The addresses of the public interface."""
+    return [address.ip for interface in node.ifaces if interface.name == _PUBLIC for address in interface.addrs]
 
 
 def _dials(node: Node) -> frozenset[Family]:
     """The families of the addresses from which its tunnels can send to the internet; IPv4 where nothing is known."""
-    sources = _configured(node) or [address.ip for uplink in _uplinks(node) for address in uplink.addrs]
+    sources = _public(node) or [address.ip for uplink in _uplinks(node) for address in uplink.addrs]
     families = {
         Family.IPV4 if isinstance(source, IPv4Address) else Family.IPV6
         for source in sources
@@ -205,7 +206,7 @@ def _dials(node: Node) -> frozenset[Family]:
 
 def _lan(node: Node) -> Lan | None:
     """None where the tunnels are in the public namespace, and where the uplink has no private address and gateway."""
-    if _configured(node):
+    if _public(node):
         return None
     for uplink in _uplinks(node):
         private = [address for address in uplink.addrs if isinstance(address, IPv4Interface) and _is_private(address)]

@@ -1,4 +1,4 @@
-"""`zosfsm node`: what the grid knows about nodes."""
+"""`zosfsm node`: what the grid knows about nodes, and what farmers wish for them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from zosfsm.cli import node_public
 from zosfsm.cli.errors import DONE, USAGE, CommandFailed
 from zosfsm.cli.grid_calls import add_grid_argument, ask_grid, print_table
 
@@ -24,10 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("node", metavar="NODE", help="the node's id")
     show.add_argument("--json", action="store_true", help="the grid's document")
     add_grid_argument(show)
+    node_public.add_arguments(commands)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return _list(arguments) if arguments.command == "list" else _show(arguments)
+    commands = {"list": _list, "show": _show, "public": node_public.run}
+    return commands[arguments.command](arguments)
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zosfsm.cli.errors import FAILED, USAGE, CommandFailed
+from zosfsm.kernel import open_files
 from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.links import Links
 from zosfsm.node.configuration import Configuration, ConfigurationInvalid, configure, point_to_state
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     configuration = configured(arguments)
     configure_logging(configuration.debug)
     demand_root()
+    _allow_open_files()
     lock = NodeLock(configuration.run_directory)
     try:
         lock.acquire()
@@ -80,6 +82,14 @@ def demand_root() -> None:
         raise CommandFailed(
             "expected to be root, who may make network namespaces; start it as root or under zinit", USAGE
         )
+
+
+def _allow_open_files() -> None:
+    try:
+        open_files.allow()
+    except KernelError as error:
+        # Enough for some hundred networks, whose name servers complain where it is not.
+        log.warning("few files may be open", extra={"reason": str(error)})
 
 
 def _switch_on_nics(configuration: Configuration) -> tuple[str, ...]:

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from zosfsm.cli.blocks import Block, length_of
 from zosfsm.cli.grid_calls import printable
+from zosfsm.cli.resource_tables import details, peers, resources, workloads
 from zosfsm.node.nic_evidence import PROVEN, fault
-from zosfsm.node.sentences import in_words, moment_in_words
-from zosfsm.node.status_entries import FamilyEntry, MachineEntry, ResourceEntry, Status
+from zosfsm.node.status_entries import FamilyEntry, MachineEntry, Status, WarningEntry
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 # What is looked for with the eyes or copied stays on one line, however narrow the terminal is.
-_WHOLE = frozenset({"machine", "state", "interface", "resource", "ipv4", "subnet", "warning"})
+_WHOLE = frozenset(
+    {"machine", "state", "interface", "resource", "ipv4", "subnet", "workload", "warning", "peer", "endpoint"}
+)
 _STYLES = {"stable": "green", "transient": "yellow", "failure": "red", "final": "dim"}
 
 
 @frozen
-class Block:
-    """A table. `kinds` are those of its rows, for colours; empty where a row has none."""
+class View:
+    """What is looked at: all of the node, or one machine by its full name; and whether each peer has a line."""
 
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    kinds: tuple[str, ...] = ()
+    machine: str = ""
+    peers: bool = False
 
 
 def summary(status: Status) -> str:
@@ -38,28 +40,28 @@ def summary(status: Status) -> str:
     return f"node {status.node_id or 'without identity'}, {farm}: {online}{boot if status.online else ''}"
 
 
-def blocks(status: Status, now: datetime) -> Iterator[Block]:
+def blocks(status: Status, now: datetime, view: View) -> Iterator[Block]:
     """The tables, the most important first; what has no rows is left out."""
-    found = (_machines(status, now), _interfaces(status), _resources(status), _warnings(status))
+    found = _of_machine(status, now, view.machine) if view.machine else _of_node(status, now, view)
     return (block for block in found if block.rows)
 
 
-def plain(status: Status, now: datetime) -> str:
+def plain(status: Status, now: datetime, view: View) -> str:
     """All of it without a terminal."""
     lines = [printable(summary(status))]
-    for block in blocks(status, now):
+    for block in blocks(status, now, view):
         lines += ["", *_aligned([block.headings, *block.rows])]
     return "\n".join(lines)
 
 
-def picture(status: Status, now: datetime) -> RenderableType:
+def picture(status: Status, now: datetime, view: View) -> RenderableType:
     """All of it on a terminal."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     parts: list[RenderableType] = [Text(summary(status), style="bold green" if status.online else "bold red")]
-    for block in blocks(status, now):
+    for block in blocks(status, now, view):
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in block.headings:
             table.add_column(heading, overflow="fold", no_wrap=heading in _WHOLE)
@@ -71,15 +73,36 @@ def picture(status: Status, now: datetime) -> RenderableType:
     return Group(*parts)
 
 
-def _machines(status: Status, now: datetime) -> Block:
+def _of_node(status: Status, now: datetime, view: View) -> Iterator[Block]:
     shown = {name: machine for name, machine in status.machines.items() if not _is_idle_path(name, machine)}
+    yield _machines(shown, now)
+    yield _interfaces(status)
+    yield resources(status, now)
+    if view.peers:
+        yield peers(status, now)
+    yield workloads(status)
+    yield _warnings(status.warnings)
+
+
+def _of_machine(status: Status, now: datetime, name: str) -> Iterator[Block]:
+    found = [resource for resource in status.resources if name == f"resource:{resource.id}"]
+    if not found:
+        # While it is being watched it may end.
+        yield _machines({known: machine for known, machine in status.machines.items() if known == name}, now)
+    for resource in found:
+        yield from details(resource, now)
+    yield workloads(evolve(status, resources=tuple(found)))
+    yield _warnings([warning for warning in status.warnings if warning.machine == name])
+
+
+def _machines(shown: Mapping[str, MachineEntry], now: datetime) -> Block:
     rows = tuple(
         (
             name,
             machine.state,
-            _length(now - machine.since),
+            length_of(now - machine.since),
             str(machine.attempt or ""),
-            _length(machine.deadline - now) if machine.deadline else "",
+            length_of(machine.deadline - now) if machine.deadline else "",
             machine.reason,
         )
         for name, machine in shown.items()
@@ -104,40 +127,13 @@ def _family(family: FamilyEntry | None) -> str:
     return f"{family.address or ''} {state}".strip()
 
 
-def _resources(status: Status) -> Block:
-    rows = tuple(
-        (
-            resource.id,
-            resource.name or "",
-            resource.state,
-            str(resource.subnet or ""),
-            str(resource.port or ""),
-            str(resource.dmz_address or ""),
-            _peers(resource),
-            moment_in_words(resource.expiry) if resource.expiry else "",
-        )
-        for resource in status.resources
-    )
-    return Block(("resource", "name", "state", "subnet", "port", "dmz address", "peers", "expiry"), rows)
-
-
-def _peers(resource: ResourceEntry) -> str:
-    """Those that are alive, of all."""
-    alive = sum(peer.alive for peer in resource.peers) if resource.seen else "?"
-    return f"{alive}/{len(resource.peers)}"
-
-
-def _warnings(status: Status) -> Block:
-    return Block(("warning", "sentence"), tuple((warning.code, warning.sentence) for warning in status.warnings))
+def _warnings(warnings: Iterable[WarningEntry]) -> Block:
+    return Block(("warning", "sentence"), tuple((warning.code, warning.sentence) for warning in warnings))
 
 
 def _is_idle_path(name: str, machine: MachineEntry) -> bool:
     # Two for each NIC that is not needed, with nothing to say.
     return name.startswith("path:") and machine.state == "idle"
-
-
-def _length(length: timedelta) -> str:
-    return in_words(max(length, timedelta(0))).replace("less than 1 s", "0 s")
 
 
 def _aligned(lines: list[tuple[str, ...]]) -> list[str]:

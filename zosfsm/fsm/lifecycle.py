@@ -67,6 +67,17 @@ class Tell(Effect):
 
 
 @frozen
+class Together(Effect):
+    """Effects that do not depend on each other: they are carried out side by side, and have one outcome.
+
+    That comes when all have ended. It is the failure of the first that failed, in this order, with the reasons of all
+    that did; else the success of the last. All of them have an outcome of their own that says whether they failed.
+    """
+
+    effects: tuple[Effect, ...]
+
+
+@frozen
 class Change(Generic[Data]):
     """What an action answers: the machine's data from now on, and what is to be done."""
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Collection, Iterable
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from zosfsm.kernel.errors import KernelError
-from zosfsm.kernel.netlink import Message, NetlinkSession, absent_is_success, attempting_netlink, netlink_error
+from zosfsm.kernel.netlink import CREATE, EXCLUSIVE, Message, NetlinkSession, message_of
 
 Interface = IPv4Interface | IPv6Interface
 
+# rtnetlink(7)
+_NEW_ADDRESS, _DELETE_ADDRESS, _GET_ADDRESS = 20, 21, 22
 _NO_PREFIX_ROUTE = 0x200  # IFA_F_NOPREFIXROUTE of linux/if_addr.h
 
 
@@ -21,8 +24,9 @@ class AddressOperations(NetlinkSession):
         """All addresses of the link `name` in the kernel's order, link-local and not yet usable ones among them."""
         operation = f"list the addresses of {name}{self._where()}"
         index = self._required_index(name, operation)
-        messages = self._dump(operation, lambda: self._route().addr("dump"))
-        return tuple(_interface(message) for message in messages if message["index"] == index)
+        # ENODEV: the link went in between.
+        messages = self._dump(operation, _GET_ADDRESS, message_of("ifaddrmsg", (), index=index), (errno.ENODEV,))
+        return tuple(_interface(message) for message in messages)
 
     def ensure_address(self, name: str, interface: Interface) -> None:
         """Give the link `name` the address `interface`; the same address with another prefix length is replaced."""
@@ -54,20 +58,16 @@ class AddressOperations(NetlinkSession):
         if self._index(name) is not None:
             self.set_addresses(name, ())
 
-    def _add_address(self, name: str, interface: Interface, present: tuple[Interface, ...], **fields: int) -> None:
+    def _add_address(self, name: str, interface: Interface, present: tuple[Interface, ...], flags: int = 0) -> None:
         operation = f"add address {interface} to {name}{self._where()}"
         stale = [other for other in present if other.ip == interface.ip]
         if interface.version == 6:
             # IPv6 has an address once only, whatever its prefix length; IPv4 can have both for a moment.
             self._remove_addresses(name, stale)
-        index = self._required_index(name, operation)
-        with attempting_netlink(operation):
-            try:
-                self._change("add", index, interface, **fields)
-            except netlink_error() as error:
-                if error.code == errno.EACCES and interface.version == 6:
-                    raise KernelError(operation, "IPv6 is switched off on this link") from error
-                raise
+        request = _message(self._required_index(name, operation), interface, [("IFA_FLAGS", flags)] if flags else [])
+        refused = (errno.EACCES,) if interface.version == 6 else ()
+        if self._change(operation, _NEW_ADDRESS, request, CREATE | EXCLUSIVE, refused):
+            raise KernelError(operation, "IPv6 is switched off on this link")
         if interface.version == 4:
             self._remove_addresses(name, stale)
 
@@ -76,20 +76,20 @@ class AddressOperations(NetlinkSession):
             index = self._index(name)
             if index is None:
                 return
-            with (
-                attempting_netlink(f"remove address {interface} from {name}{self._where()}"),
-                absent_is_success(errno.EADDRNOTAVAIL, errno.ENODEV),
-            ):
-                self._change("del", index, interface)
-
-    def _change(self, command: str, index: int, interface: Interface, **fields: int) -> None:
-        prefix = interface.network.prefixlen
-        self._route().addr(command, index=index, address=str(interface.ip), prefixlen=prefix, **fields)
+            operation = f"remove address {interface} from {name}{self._where()}"
+            absent = (errno.EADDRNOTAVAIL, errno.ENODEV)
+            self._change(operation, _DELETE_ADDRESS, _message(index, interface), passing=absent)
 
 
 def stale_addresses(present: Iterable[Interface], wanted: Collection[Interface]) -> tuple[Interface, ...]:
     """Those present that are neither wanted nor what the kernel gives a link by itself (RFC 4862, 5.3)."""
     return tuple(each for each in present if each not in wanted and (each.version == 4 or not each.is_link_local))
+
+
+def _message(index: int, interface: Interface, settings: Iterable[tuple[str, object]] = ()) -> Message:
+    family = socket.AF_INET if interface.version == 4 else socket.AF_INET6
+    attributes = [("IFA_LOCAL", str(interface.ip)), ("IFA_ADDRESS", str(interface.ip)), *settings]
+    return message_of("ifaddrmsg", attributes, index=index, family=family, prefixlen=interface.network.prefixlen)
 
 
 def _interface(message: Message) -> Interface:

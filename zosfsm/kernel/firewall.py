@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 
 from zosfsm.kernel.errors import KernelError, attempting
 from zosfsm.kernel.namespaces import entered
+from zosfsm.kernel.open_files import demand_low
 
 TABLE = "zosfsm"
 
 _LIBRARY = "libnftables.so.1"
 _CLONE_NEWNET = 0x40000000
-_OUTPUT_STATELESS = 1 << 2  # enum nft_output_flags: REVERSEDNS 1, SERVICE 2, STATELESS 4
+_OUTPUT_STATELESS, _OUTPUT_TERSE = 1 << 2, 1 << 11  # enum nft_output_flags of libnftables.h
 
 
 def apply(ruleset: str, namespace: str | None = None) -> None:
@@ -31,9 +32,9 @@ def apply(ruleset: str, namespace: str | None = None) -> None:
     operation = f"apply the firewall{_inside(namespace)}"
     if not ruleset.lstrip().startswith(f"table inet {TABLE} {{"):
         raise KernelError(operation, f"expected a ruleset that begins with 'table inet {TABLE} {{'")
-    # Only where there is one: the kernel waits some 10 ms in a transaction that deletes.
-    old = f"delete table inet {TABLE}\n" if _has_table(operation, namespace) else ""
-    _run(old + ruleset, operation, namespace)
+    with _session(operation, namespace) as run:
+        # Only where there is one: the kernel waits some 10 ms in a transaction that deletes.
+        run((f"delete table inet {TABLE}\n" if _has_table(run) else "") + ruleset)
 
 
 def ensure(ruleset: str, namespace: str | None = None) -> bool:
@@ -58,19 +59,19 @@ def matches(ruleset: str, namespace: str | None = None) -> bool:
 def current(namespace: str | None = None) -> str:
     """Our table as nft lists it, without counters' values; an empty text where there is none."""
     operation = f"read the firewall{_inside(namespace)}"
-    if not _has_table(operation, namespace):
-        return ""
-    return _run(f"list table inet {TABLE}", operation, namespace)
+    with _session(operation, namespace) as run:
+        return run(f"list table inet {TABLE}") if _has_table(run) else ""
 
 
 def remove(table: str = TABLE, namespace: str | None = None) -> None:
     """Remove the inet table `table` with all its rules; succeeds where it is absent."""
     operation = f"remove the firewall table {table}{_inside(namespace)}"
-    _run(f"table inet {table} {{}}\ndelete table inet {table}", operation, namespace)
+    with _session(operation, namespace) as run:
+        run(f"table inet {table} {{}}\ndelete table inet {table}")
 
 
-def _has_table(operation: str, namespace: str | None) -> bool:
-    return f"table inet {TABLE}\n" in _run("list tables inet", operation, namespace)
+def _has_table(run: Callable[[str], str]) -> bool:
+    return f"table inet {TABLE}\n" in run("list tables inet")
 
 
 @lru_cache(maxsize=256)
@@ -89,27 +90,34 @@ def _as_listed(ruleset: str) -> str:
         return executor.submit(ask).result()
 
 
-def _run(commands: str, operation: str, namespace: str | None) -> str:
+@contextmanager
+def _session(operation: str, namespace: str | None) -> Iterator[Callable[[str], str]]:
+    """What carries out nft's commands, as often as it is asked, and answers what nft says."""
     with entered(namespace), _context(operation) as context:
-        library = _library()
-        if library.nft_run_cmd_from_buffer(context, commands.encode()) != 0:
-            complaint: bytes = library.nft_ctx_get_error_buffer(context) or b""
-            raise KernelError(operation, " ".join(complaint.decode(errors="replace").split()) or "nft gave no reason")
-        output: bytes = library.nft_ctx_get_output_buffer(context) or b""
-        return output.decode(errors="replace")
+        yield partial(_run, operation, context)
+
+
+def _run(operation: str, context: int, commands: str) -> str:
+    library = _library()
+    if library.nft_run_cmd_from_buffer(context, commands.encode()) != 0:
+        complaint: bytes = library.nft_ctx_get_error_buffer(context) or b""
+        raise KernelError(operation, " ".join(complaint.decode(errors="replace").split()) or "nft gave no reason")
+    output: bytes = library.nft_ctx_get_output_buffer(context) or b""
+    return output.decode(errors="replace")
 
 
 @contextmanager
 def _context(operation: str) -> Iterator[int]:
     library = _library()
+    demand_low(operation)
     context: int | None = library.nft_ctx_new(0)
     if not context:
         raise KernelError(operation, "libnftables could not open its netlink socket; is nf_tables in this kernel?")
     try:
         if library.nft_ctx_buffer_output(context) or library.nft_ctx_buffer_error(context):
             raise KernelError(operation, "libnftables could not set up its buffers")
-        # Counters move by themselves: two listings of the same rules must be the same text.
-        library.nft_ctx_output_set_flags(context, _OUTPUT_STATELESS)
+        # Counters and what rules put into sets move by themselves: two listings of the same rules must be one text.
+        library.nft_ctx_output_set_flags(context, _OUTPUT_STATELESS | _OUTPUT_TERSE)
         yield context
     finally:
         library.nft_ctx_free(context)

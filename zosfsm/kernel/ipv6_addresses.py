@@ -20,7 +20,7 @@ from attrs import frozen
 from zosfsm.kernel.errors import KernelError, attempting, reason
 from zosfsm.kernel.links import Links
 from zosfsm.kernel.namespaces import entered
-from zosfsm.kernel.netlink import NetlinkSession, absent_is_success, attempting_netlink
+from zosfsm.kernel.netlink import CREATE, REPLACE, NetlinkSession, message_of
 from zosfsm.kernel.router_advertisements import MOST_PREFIXES, Prefix
 
 OnChange = Callable[[int | None], None]
@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 
 _TABLE = Path("/proc/thread-self/net/if_inet6")
 
+_NEW_ADDRESS = 20  # RTM_NEWADDR of rtnetlink(7)
 # linux/if_addr.h
 _OPTIMISTIC, _DUPLICATE, _DEPRECATED, _TENTATIVE = 0x04, 0x08, 0x20, 0x40
 _NO_PREFIX_ROUTE = 0x200
@@ -88,18 +89,18 @@ class TrialAddresses(NetlinkSession):
         address = address_in(prefix.network, mac)
         operation = f"give {link} the address {address} for a trial{self._where()}"
         index = self._required_index(link, operation)
+        attributes = [
+            ("IFA_LOCAL", str(address)),
+            ("IFA_ADDRESS", str(address)),
+            # Usable at once, while the kernel still asks whether another host has it.
+            ("IFA_FLAGS", _NO_PREFIX_ROUTE | _OPTIMISTIC),
+            ("IFA_CACHEINFO", {"ifa_preferred": _seconds(prefix.preferred), "ifa_valid": _seconds(prefix.valid)}),
+        ]
+        fields = {"family": socket.AF_INET6, "prefixlen": prefix.network.prefixlen, "index": index}
         # EACCES: IPv6 was switched off on the link, so the trial has ended in between.
-        with attempting_netlink(operation), absent_is_success(errno.EADDRNOTAVAIL, errno.EACCES):
-            self._route().addr(
-                "replace",
-                index=index,
-                address=str(address),
-                prefixlen=prefix.network.prefixlen,
-                # Usable at once, while the kernel still asks whether another host has it.
-                flags=_NO_PREFIX_ROUTE | _OPTIMISTIC,
-                preferred_lft=_seconds(prefix.preferred),
-                valid_lft=_seconds(prefix.valid),
-            )
+        passing = (errno.EADDRNOTAVAIL, errno.EACCES)
+        request = message_of("ifaddrmsg", attributes, **fields)
+        self._change(operation, _NEW_ADDRESS, request, CREATE | REPLACE, passing)
 
 
 def address_in(network: IPv6Network, mac: str) -> IPv6Address:

@@ -1,13 +1,13 @@
 """Reads and writes the kernel's messages about links (RTM_GETLINK and its answers in rtnetlink(7)). Opens nothing.
 
-By hand, where everything else of rtnetlink is pyroute2's: the links are what a node asks for first of all, and loading
-pyroute2 would take longer than the question and a DHCP server's answer together.
+By hand, where all other messages of rtnetlink are pyroute2's: the links are what a node asks for first of all, and
+loading pyroute2 would take longer than the question and a DHCP server's answer together.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from attrs import frozen
@@ -19,7 +19,7 @@ DONE: Final = 3
 DUMP_INTERRUPTED: Final = 0x10  # NLM_F_DUMP_INTR: the links changed meanwhile, so the answer is of no moment
 
 _GET_LINK = 18
-_REQUEST, _DUMP = 0x1, 0x300
+_REQUEST, _ACKNOWLEDGE, _DUMP = 0x1, 0x4, 0x300
 _SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS
 
 _UP, _LOWER_UP = 0x1, 0x10000  # netdevice(7)
@@ -33,8 +33,10 @@ _CODE = struct.Struct("=i")
 _ATTRIBUTE_TYPE = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 
 # linux/if_link.h
-_ADDRESS, _NAME, _MTU, _MASTER, _INFORMATION, _ALIAS, _EXTENSIONS = 1, 3, 4, 10, 18, 20, 29
+_ADDRESS, _NAME, _MTU, _MASTER, _INFORMATION, _ALIAS, _GROUP, _EXTENSIONS = 1, 3, 4, 10, 18, 20, 27, 29
 _KIND = 1  # inside _INFORMATION
+_OF_A_LINK = frozenset({_ADDRESS, _NAME, _MTU, _MASTER, _INFORMATION, _ALIAS, _GROUP})
+_OF_ITS_KIND = frozenset({_KIND})
 
 
 @frozen
@@ -43,7 +45,7 @@ class Link:
 
     `kind` is "" for a physical NIC (and for lo); `carrier` is false while the link is switched off, because the kernel
     cannot tell then; `master` is the index of the bridge that holds the link; `mtu` is in bytes; `alias` is what
-    somebody wrote on it.
+    somebody wrote on it, and `group` the number by which he knows it again.
     """
 
     index: int
@@ -55,6 +57,7 @@ class Link:
     master: int | None
     mtu: int
     alias: str = ""
+    group: int = 0
 
 
 @frozen
@@ -70,10 +73,10 @@ class LinkMessage:
 
 
 def request(sequence: int, index: int | None = None) -> bytes:
-    """Ask for the link of that index; for all of them without one."""
+    """Ask for the link of that index, or for all of them without one; either answer has an end."""
     extensions = _ATTRIBUTE.pack(_ATTRIBUTE.size + _NUMBER.size, _EXTENSIONS) + _NUMBER.pack(_SKIP_STATISTICS)
     length = _HEADER.size + _LINK.size + len(extensions)
-    flags = _REQUEST | _DUMP if index is None else _REQUEST
+    flags = _REQUEST | (_DUMP if index is None else _ACKNOWLEDGE)
     return _HEADER.pack(length, _GET_LINK, flags, sequence, 0) + _LINK.pack(0, 0, index or 0, 0, 0) + extensions
 
 
@@ -102,28 +105,35 @@ def messages(data: bytes) -> Iterator[LinkMessage]:
 
 def _link(body: bytes) -> Link:
     _, _, index, flags, _ = _LINK.unpack_from(body)
-    found = dict(_attributes(body[_LINK.size :]))
+    found = _attributes(body, _LINK.size, _OF_A_LINK)
     return Link(
         index=index,
         name=_text(found.get(_NAME, b"")),
-        kind=_text(dict(_attributes(found.get(_INFORMATION, b""))).get(_KIND, b"")),
+        kind=_text(_attributes(found.get(_INFORMATION, b""), 0, _OF_ITS_KIND).get(_KIND, b"")),
         mac=found.get(_ADDRESS, b"").hex(":"),
         up=bool(flags & _UP),
         carrier=bool(flags & _LOWER_UP),
         master=_number(found[_MASTER]) if _MASTER in found else None,
         mtu=_number(found[_MTU]) if _MTU in found else 0,
         alias=_text(found.get(_ALIAS, b"")),
+        group=_number(found[_GROUP]) if _GROUP in found else 0,
     )
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        if not _ATTRIBUTE.size <= length <= len(data) - at:
-            raise ValueError(f"expected an attribute of 4 to {len(data) - at} bytes, found {length}")
-        yield kind & _ATTRIBUTE_TYPE, data[at + _ATTRIBUTE.size : at + length]
-        at += _aligned(length)
+def _attributes(data: bytes, at: int, wanted: Collection[int]) -> dict[int, bytes]:
+    """Of the attributes from `at` on those that are wanted: a link has some forty others."""
+    found = {}
+    end = len(data)
+    unpack = _ATTRIBUTE.unpack_from
+    while at + 4 <= end:
+        length, kind = unpack(data, at)
+        if not 4 <= length <= end - at:
+            raise ValueError(f"expected an attribute of 4 to {end - at} bytes, found {length}")
+        kind &= _ATTRIBUTE_TYPE
+        if kind in wanted:
+            found[kind] = data[at + 4 : at + length]
+        at += length + 3 & ~3
+    return found
 
 
 def _aligned(length: int) -> int:

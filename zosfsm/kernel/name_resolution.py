@@ -1,14 +1,13 @@
 """Asks name servers, through one link, for the addresses of a name, and finds out which server makes addresses up.
 
-DNS (RFC 1035) by dnspython's message codec over sockets bound to the link; the machine's resolv.conf plays no part. All
-of it runs in the asyncio thread. It must not decide what an answer means for the way out.
+DNS (RFC 1035) by dnspython's message codec; the machine's resolv.conf plays no part. All of it runs in the asyncio
+thread. It must not decide what an answer means for the way out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 from collections.abc import Iterable
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
@@ -16,19 +15,18 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import evolve, frozen
 
-from zosfsm.kernel.bound_socket import Address, tcp_socket, udp_socket
+from zosfsm.kernel.bound_socket import Address
 from zosfsm.kernel.errors import KernelError, reason
+from zosfsm.kernel.name_exchange import PORT, Exchange
 
 if TYPE_CHECKING:
     from dns.message import Message
 
-PORT = 53
 SERVER_SECONDS = 1.5
 TOTAL_SECONDS = 5.0
 ROUNDS = 2
 MOST_SERVERS = 6
 MOST_ADDRESSES = 16
-_LARGEST_DATAGRAM = 65535
 
 Version = Literal[4, 6]
 """Of the Internet Protocol: 4 asks for A, 6 for AAAA."""
@@ -130,12 +128,12 @@ async def _word(link: str, server: Address, name: str, version: Version, port: i
     import dns.message
 
     query = dns.message.make_query(name, "A" if version == 4 else "AAAA", id=secrets.randbelow(1 << 16))
-    exchange = _Exchange(link, server, port, query)
+    exchange = Exchange(link, server, port, query)
     try:
         async with asyncio.timeout(seconds):
             response = await exchange.response()
     except TimeoutError:
-        response = exchange.truncated
+        response = exchange.held
     except KernelError as error:
         return evolve(_SILENCE, text=f"{_SILENCE.text} ({error.cause})")
     except OSError as error:
@@ -143,76 +141,6 @@ async def _word(link: str, server: Address, name: str, version: Version, port: i
     if response is None:
         return _GARBLED if exchange.heard_garbage else _SILENCE
     return _judged(response, name, version)
-
-
-class _Exchange:
-    """One question to one server, by UDP and, where the answer does not fit, by TCP (RFC 7766)."""
-
-    def __init__(self, link: str, server: Address, port: int, query: Message) -> None:
-        self._link = link
-        self._server = server
-        self._port = port
-        self._query = query
-        self.heard_garbage = False
-        self.truncated: Message | None = None
-
-    async def response(self) -> Message | None:
-        """The answer; what fitted where TCP is refused; None from a TCP server that speaks no DNS. Raises OSError."""
-        import dns.flags
-
-        response = await self._by_udp()
-        if not response.flags & dns.flags.TC:
-            return response
-        self.truncated = response
-        try:
-            return await self._by_tcp() or response
-        except (OSError, KernelError):
-            # Part of the addresses is enough to go on with; where there are none, the answer says so itself.
-            return response
-
-    async def _by_udp(self) -> Message:
-        loop = asyncio.get_running_loop()
-        with udp_socket(self._link, self._server, self._port) as opened:
-            await loop.sock_sendall(opened, self._query.to_wire())
-            while True:
-                # What is not the answer may come from anybody who guesses the port: the answer may still follow.
-                response = self._read(await loop.sock_recv(opened, _LARGEST_DATAGRAM))
-                if response is not None:
-                    return response
-                # Receiving does not wait where something is there already: a flood must not hold the loop.
-                await asyncio.sleep(0)
-
-    async def _by_tcp(self) -> Message | None:
-        loop = asyncio.get_running_loop()
-        wire = self._query.to_wire()
-        with tcp_socket(self._link, self._server) as opened:
-            await loop.sock_connect(opened, (str(self._server), self._port))
-            await loop.sock_sendall(opened, len(wire).to_bytes(2, "big") + wire)
-            size = int.from_bytes(await _exactly(opened, 2), "big")
-            return self._read(await _exactly(opened, size))
-
-    def _read(self, wire: bytes) -> Message | None:
-        """The message, if it is an answer to this question."""
-        import dns.exception
-        import dns.message
-
-        try:
-            response = dns.message.from_wire(wire)
-        except (dns.exception.DNSException, ValueError, LookupError):
-            # dnspython checks each field, and a field of a rare type may still surprise it with a plain error.
-            self.heard_garbage = True
-            return None
-        return response if self._query.is_response(response) else None
-
-
-async def _exactly(opened: socket.socket, size: int) -> bytes:
-    received = b""
-    while len(received) < size:
-        part = await asyncio.get_running_loop().sock_recv(opened, size - len(received))
-        if not part:
-            raise ConnectionResetError("the connection was closed before the answer was complete")
-        received += part
-    return received
 
 
 def _judged(response: Message, name: str, version: Version) -> _Word:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from zosfsm.kernel import ownership
 from zosfsm.kernel.errors import KernelError, attempting, reason
 
 DIRECTORY = Path("/run/netns")
@@ -30,16 +31,24 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def create(name: str) -> None:
-    """Make the namespace `name`; one that exists is left as it is. A new one has only `lo`, which is down."""
+    """Make the namespace `name`, with only `lo`, down and marked as ours; one of ours that exists is left as it is.
+
+    Somebody else's is a KernelError.
+    """
     path = _path(name)
     operation = f"create network namespace {name}"
     with attempting(operation), _locked_directory():
         if _is_namespace(path):
+            if not is_ours(name):
+                raise KernelError(
+                    operation, "expected none or one of our own, found somebody else's; rename or remove it"
+                )
             return
         path.touch(mode=0o444)
         try:
             with _returning(operation):
                 _check(_libc.unshare(_CLONE_NEWNET))
+                ownership.mark_namespace()
                 _mount(_OWN, path, _MS_BIND)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -63,6 +72,17 @@ def exists(name: str) -> bool:
     return _is_namespace(_path(name))
 
 
+def is_ours(name: str) -> bool:
+    """Whether `name` is a network namespace that `create` has made."""
+    try:
+        handle = open_handle(name)
+    except KernelError:
+        return False
+    # It may be removed meanwhile: what is open stays.
+    with _inside(handle, f"enter network namespace {name}"):
+        return ownership.namespace_is_marked()
+
+
 def names() -> tuple[str, ...]:
     """The names of all network namespaces in /run/netns, sorted."""
     with attempting("list network namespaces"):
@@ -80,15 +100,8 @@ def entered(name: str | None) -> Iterator[None]:
     if name is None:
         yield
         return
-    operation = f"enter network namespace {name}"
-    handle = open_handle(name)
-    try:
-        with _returning(operation):
-            with attempting(operation):
-                _check(_libc.setns(handle, _CLONE_NEWNET))
-            yield
-    finally:
-        os.close(handle)
+    with _inside(open_handle(name), f"enter network namespace {name}"):
+        yield
 
 
 def open_handle(name: str | None) -> int:
@@ -131,6 +144,18 @@ def _is_handle_of_namespace(handle: int) -> bool:
         return fcntl.ioctl(handle, _NS_GET_NSTYPE) == _CLONE_NEWNET
     except OSError:
         return False
+
+
+@contextmanager
+def _inside(handle: int, operation: str) -> Iterator[None]:
+    """Takes the handle over."""
+    try:
+        with _returning(operation):
+            with attempting(operation):
+                _check(_libc.setns(handle, _CLONE_NEWNET))
+            yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 from zosfsm.kernel import sysctl
 from zosfsm.kernel.addresses import Interface, stale_addresses
 from zosfsm.kernel.links import Links
+from zosfsm.kernel.namespaces import entered
 
 SETTINGS = {
     "net.ipv4.ip_forward": "1",
@@ -19,6 +20,8 @@ SETTINGS = {
     "net.ipv4.conf.all.promote_secondaries": "1",
     # A link tells of its own addresses only, not of those that the namespace has elsewhere.
     "net.ipv4.conf.all.arp_ignore": "1",
+    # Nobody who sends a packet says past whom it goes: that is what routes and firewalls are for.
+    "net.ipv4.conf.all.accept_source_route": "0",
     "net.ipv4.conf.all.accept_redirects": "0",
     "net.ipv4.conf.default.accept_redirects": "0",
     "net.ipv4.conf.all.send_redirects": "0",
@@ -29,16 +32,19 @@ SETTINGS = {
 
 def set_up_router(namespace: str) -> None:
     """Let the namespace forward both families, and itself be configured by nobody else."""
-    for name, value in SETTINGS.items():
-        sysctl.write(name, value, namespace)
+    with entered(namespace):
+        for name, value in SETTINGS.items():
+            sysctl.write(name, value)
 
 
 def router_differences(namespace: str) -> tuple[str, ...]:
     """Each setting that is not as `set_up_router` leaves it, in a sentence."""
+    with entered(namespace):
+        present = sysctl.values(tuple(SETTINGS))
     return tuple(
         f"expected {name} to be {value} in {namespace}, found {found}"
-        for name, value in SETTINGS.items()
-        if (found := sysctl.read(name, namespace)) != value
+        for (name, value), found in zip(SETTINGS.items(), present, strict=True)
+        if found != value
     )
 
 

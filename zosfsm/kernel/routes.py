@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, Literal
+from typing import Literal
 
 from attrs import field, frozen
 
 from zosfsm.kernel.errors import KernelError
-from zosfsm.kernel.netlink import Message, NetlinkSession, absent_is_success, attempting_netlink
+from zosfsm.kernel.netlink import CREATE, REPLACE, Message, NetlinkSession, message_of
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -22,12 +22,15 @@ or a person sets, and another one for each link, so that two links' routes to on
 """
 
 # rtnetlink(7) and linux/rtnetlink.h
+_NEW_ROUTE, _DELETE_ROUTE, _GET_ROUTE = 24, 25, 26
 _MAIN_TABLE = 254
 _UNICAST = 1
 _SCOPE_LINK = 253
 _SCOPE_UNIVERSE = 0
 _SCOPE_NOWHERE = 255
-_ORIGINS = {2: "kernel", 3: "boot", 4: "static", 9: "ra", 16: "dhcp"}
+_DESTINATION_LENGTH_AT = 17  # in a message: struct nlmsghdr, and the second byte of struct rtmsg
+_STATIC = 4
+_ORIGINS = {2: "kernel", 3: "boot", _STATIC: "static", 9: "ra", 16: "dhcp"}
 
 
 @frozen
@@ -51,7 +54,7 @@ class RouteOperations(NetlinkSession):
 
     def default_route(self, family: Literal[4, 6]) -> Route | None:
         """The default route that the kernel prefers: the one of the lowest metric."""
-        defaults = [found for found in self._hops(family) if found[0]["dst_len"] == 0]
+        defaults = self._hops(family, keep=_is_default)
         if not defaults:
             return None
         message, hop, index = min(defaults, key=lambda found: found[0].get_attr("RTA_PRIORITY") or 0)
@@ -60,7 +63,8 @@ class RouteOperations(NetlinkSession):
     def routes(self, link: str, families: tuple[Literal[4, 6], ...] = (4, 6)) -> tuple[Route, ...]:
         """The routes over `link`; those made by the kernel for an address have the origin "kernel"."""
         wanted = self._required_index(link, f"list the routes over {link}{self._where()}")
-        found = (each for family in families for each in self._hops(family))
+        over = [("RTA_OIF", wanted)]
+        found = (each for family in families for each in self._hops(family, over))
         return tuple(_route(message, hop, link) for message, hop, index in found if index == wanted)
 
     def replace_route(
@@ -81,8 +85,9 @@ class RouteOperations(NetlinkSession):
         _check_families(operation, destination, gateway)
         index = self._required_index(link, operation)
         scope = _SCOPE_LINK if gateway is None and destination.version == 4 else _SCOPE_UNIVERSE
-        with attempting_netlink(operation):
-            self._route().route("replace", **_fields(destination, gateway, index, metric, source, mtu), scope=scope)
+        settings: list[tuple[str, object]] = [] if mtu is None else [("RTA_METRICS", {"attrs": [("RTAX_MTU", mtu)]})]
+        request = _message(destination, gateway, index, metric, source, settings, proto=_STATIC, scope=scope)
+        self._change(operation, _NEW_ROUTE, request, CREATE | REPLACE)
 
     def remove_route(
         self,
@@ -98,15 +103,23 @@ class RouteOperations(NetlinkSession):
         index = self._index(link)
         if index is None:
             return
-        with attempting_netlink(operation), absent_is_success(errno.ESRCH, errno.ENODEV, errno.ENETUNREACH):
-            # RT_SCOPE_NOWHERE matches every scope when removing.
-            self._route().route("del", **_fields(destination, gateway, index, metric, source), scope=_SCOPE_NOWHERE)
+        # RT_SCOPE_NOWHERE matches every scope when removing, and no origin matches every origin.
+        request = _message(destination, gateway, index, metric, source, (), scope=_SCOPE_NOWHERE)
+        absent = (errno.ESRCH, errno.ENODEV, errno.ENETUNREACH)
+        self._change(operation, _DELETE_ROUTE, request, passing=absent)
 
-    def _hops(self, family: int) -> tuple[tuple[Message, Message, int], ...]:
-        """Each unicast route of the main table, with each of its next hops and the index of that one's link."""
+    def _hops(
+        self, family: int, wanted: Iterable[tuple[str, object]] = (), keep: Callable[[bytes], bool] = lambda _: True
+    ) -> tuple[tuple[Message, Message, int], ...]:
+        """Each unicast route of the main table, with each of its next hops and the index of that one's link.
+
+        Those that have the attributes `wanted`, and of which `keep` says so from the bytes of their message.
+        """
         operation = f"list the IPv{family} routes{self._where()}"
         number = socket.AF_INET if family == 4 else socket.AF_INET6
-        messages = self._dump(operation, lambda: self._route().route("dump", family=number, table=_MAIN_TABLE))
+        # ENOENT: without any route there is no table yet.
+        request = message_of("rtmsg", wanted, family=number, table=_MAIN_TABLE)
+        messages = self._dump(operation, _GET_ROUTE, request, (errno.ENOENT,), keep)
         return tuple((message, *hop) for message in messages if _is_wanted(message) for hop in _hops(message))
 
     def _name(self, index: int) -> str:
@@ -114,30 +127,33 @@ class RouteOperations(NetlinkSession):
         return found[0].name if found else f"link {index}"
 
 
-def _fields(
+def _message(
     destination: Network,
     gateway: Address | None,
     index: int,
     metric: int | None,
     source: Address | None,
-    mtu: int | None = None,
-) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "family": socket.AF_INET if destination.version == 4 else socket.AF_INET6,
-        "dst": str(destination.network_address),
-        "dst_len": destination.prefixlen,
-        "oif": index,
-        "table": _MAIN_TABLE,
-    }
+    settings: Iterable[tuple[str, object]],
+    **fields: int,
+) -> Message:
+    attributes: list[tuple[str, object]] = [
+        ("RTA_DST", str(destination.network_address)),
+        ("RTA_OIF", index),
+        *settings,
+    ]
     if gateway is not None:
-        fields["gateway"] = str(gateway)
+        attributes.append(("RTA_GATEWAY", str(gateway)))
     if metric is not None:
-        fields["priority"] = metric
+        attributes.append(("RTA_PRIORITY", metric))
     if source is not None:
-        fields["prefsrc"] = str(source)
-    if mtu is not None:
-        fields["metrics"] = {"mtu": mtu}
-    return fields
+        attributes.append(("RTA_PREFSRC", str(source)))
+    family = socket.AF_INET if destination.version == 4 else socket.AF_INET6
+    length = destination.prefixlen
+    return message_of("rtmsg", attributes, family=family, dst_len=length, table=_MAIN_TABLE, type=_UNICAST, **fields)
+
+
+def _is_default(message: bytes) -> bool:
+    return message[_DESTINATION_LENGTH_AT] == 0
 
 
 def _is_wanted(message: Message) -> bool:

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
 
 from zosfsm.kernel.errors import KernelError
-from zosfsm.kernel.links import Link, Links, kind_of
-from zosfsm.kernel.netlink import Message, attempting_netlink, netlink_error
+from zosfsm.kernel.links import Attributes, Link, Links, kind_attribute, kind_of
+from zosfsm.kernel.netlink import Message, message_of
 
 LARGEST_VLAN = 4094
 
@@ -25,11 +23,18 @@ _NAME_BYTES = 15  # IFNAMSIZ of linux/if.h, less the closing NUL
 _NUMBER = re.compile(r"[1-9][0-9]{0,3}")
 _USUAL_PVID = 1  # of a bridge that nobody told otherwise
 _NO_PVID = 0
-_OF_THE_BRIDGE_ITSELF = {"value": 2}  # BRIDGE_FLAGS_SELF of linux/if_bridge.h
+_UNSUPPORTED = (errno.EOPNOTSUPP,)
+_AF_BRIDGE = 7  # socket.h
+_NEW_LINK, _SET_LINK = 16, 19  # rtnetlink(7)
+_OF_THE_BRIDGE_ITSELF = ("IFLA_BRIDGE_VLAN_FLAGS", {"value": 2})  # BRIDGE_FLAGS_SELF of linux/if_bridge.h
 _UNTAGGED = ["pvid", "untagged"]
 _REFUSED = (
     "the kernel has neither 8021q (CONFIG_VLAN_8021Q) nor bridges with VLAN filtering (bridge with "
     "CONFIG_BRIDGE_VLAN_FILTERING); load one of these modules, or use the NIC without a VLAN"
+)
+_REFUSED_IN_BRIDGE = (
+    "the NIC is in a bridge already and the kernel lacks 8021q (CONFIG_VLAN_8021Q), which tags beside a bridge; "
+    "load this module, or use the NIC without a VLAN"
 )
 
 
@@ -59,12 +64,13 @@ class VlanLinks(Links):
         made = vlan_link_name(nic, vlan)
         if not self._is_vlan(made, nic, vlan) and not self._is_helper(made, nic):
             self.delete(made)
-            with attempting_netlink(operation):
-                if not _is_supported(lambda: self._add_vlan(made, nic, vlan)) and not _is_supported(
-                    lambda: self._add_helper(made, nic)
-                ):
+            if not self._add_vlan(operation, made, nic, vlan):
+                if nic.master is not None:
+                    # A helper would take the NIC out of the bridge that it is in.
+                    raise KernelError(operation, _REFUSED_IN_BRIDGE)
+                if not self._add_helper(operation, made, nic):
                     raise KernelError(operation, _REFUSED)
-            self._set(made, operation, ifalias=OURS)
+            self._set(made, operation, IFLA_IFALIAS=OURS)
         if self._is_helper(made, nic):
             self._tag(made, nic, vlan)
         self.set_up(name)
@@ -90,8 +96,7 @@ class VlanLinks(Links):
             return
         self.delete(made)
         operation = f"put VLAN {vlan} of {name} into bridge {bridge}{self._where()}"
-        with attempting_netlink(operation):
-            self._set_filter(self._required_index(bridge, operation), 1, vlan)
+        self._set_filter(operation, self._required_index(bridge, operation), 1, vlan)
         self.enslave(name, bridge)
         self._tag(bridge, self.get(name), vlan)
 
@@ -100,8 +105,8 @@ class VlanLinks(Links):
         message = self._message(bridge)
         if message is None or not _filters(message):
             return
-        with attempting_netlink(f"let bridge {bridge} take frames as they come{self._where()}"):
-            self._set_filter(message["index"], 0, _USUAL_PVID)
+        operation = f"let bridge {bridge} take frames as they come{self._where()}"
+        self._set_filter(operation, message["index"], 0, _USUAL_PVID)
 
     def carries_vlan(self, bridge: str, name: str, vlan: int) -> bool:
         """Is the VLAN of the NIC in that bridge?"""
@@ -115,15 +120,17 @@ class VlanLinks(Links):
         is_tagged = data is not None and data.get_attr("IFLA_BR_VLAN_DEFAULT_PVID") == vlan
         return bool(is_tagged and _filters(message) and nic.master == message["index"])
 
-    def _add_vlan(self, made: str, nic: Link, vlan: int) -> None:
-        self._route().link("add", ifname=made, kind="vlan", link=nic.index, vlan_id=vlan)
+    def _add_vlan(self, operation: str, made: str, nic: Link, vlan: int) -> bool:
+        parent = [("IFLA_LINK", nic.index)]
+        return not self._add(operation, made, "vlan", parent, [("IFLA_VLAN_ID", vlan)], _UNSUPPORTED)
 
-    def _add_helper(self, made: str, nic: Link) -> None:
-        filtering: Mapping[str, Any] = {"br_vlan_filtering": 1, "br_vlan_default_pvid": _NO_PVID}
-        self._route().link("add", ifname=made, kind="bridge", address=nic.mac, **filtering)
+    def _add_helper(self, operation: str, made: str, nic: Link) -> bool:
+        mac = [("IFLA_ADDRESS", nic.mac)]
+        return not self._add(operation, made, "bridge", mac, _filtering(1, _NO_PVID), _UNSUPPORTED)
 
-    def _set_filter(self, bridge: int, filtering: int, pvid: int) -> None:
-        self._route().link("set", index=bridge, kind="bridge", br_vlan_filtering=filtering, br_vlan_default_pvid=pvid)
+    def _set_filter(self, operation: str, bridge: int, filtering: int, pvid: int) -> None:
+        settings = kind_attribute("bridge", _filtering(filtering, pvid))
+        self._change(operation, _NEW_LINK, message_of("ifinfmsg", [settings], index=bridge))
 
     def _tag(self, bridge: str, nic: Link, vlan: int) -> None:
         """The NIC is a port of the bridge that carries this VLAN tagged, and the bridge itself has it untagged."""
@@ -131,11 +138,14 @@ class VlanLinks(Links):
         index = self._required_index(bridge, operation)
         if nic.master != index:
             self.enslave(nic.name, bridge)
-        with attempting_netlink(operation):
-            untagged = {"vid": vlan, "flags": _UNTAGGED}
-            self._route().vlan_filter("add", index=index, vlan_info=untagged, vlan_flags=_OF_THE_BRIDGE_ITSELF)
-            # Over what the bridge's default has given the port: the flags are replaced.
-            self._route().vlan_filter("add", index=nic.index, vlan_info={"vid": vlan, "flags": []})
+        untagged = ("IFLA_BRIDGE_VLAN_INFO", {"vid": vlan, "flags": _UNTAGGED})
+        self._filter(operation, index, [_OF_THE_BRIDGE_ITSELF, untagged])
+        # Over what the bridge's default has given the port: the flags are replaced.
+        self._filter(operation, nic.index, [("IFLA_BRIDGE_VLAN_INFO", {"vid": vlan, "flags": []})])
+
+    def _filter(self, operation: str, index: int, rules: Attributes) -> None:
+        request = message_of("ifinfmsg", [("IFLA_AF_SPEC", {"attrs": list(rules)})], family=_AF_BRIDGE, index=index)
+        self._change(operation, _SET_LINK, request)
 
     def _is_vlan(self, name: str, nic: Link, vlan: int) -> bool:
         message = self._message(name)
@@ -151,15 +161,8 @@ class VlanLinks(Links):
         return not any(link.master == message["index"] and link.index != nic.index for link in self.all())
 
 
-def _is_supported(add: Callable[[], object]) -> bool:
-    """Does the kernel have what `add` asks for? Other errors pass."""
-    try:
-        add()
-    except netlink_error() as error:
-        if error.code == errno.EOPNOTSUPP:
-            return False
-        raise
-    return True
+def _filtering(filtering: int, pvid: int) -> Attributes:
+    return [("IFLA_BR_VLAN_FILTERING", filtering), ("IFLA_BR_VLAN_DEFAULT_PVID", pvid)]
 
 
 def _data(message: Message) -> Message | None:

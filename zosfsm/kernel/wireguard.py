@@ -11,11 +11,12 @@ import binascii
 import errno
 import socket
 from collections import Counter
-from datetime import datetime
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from zosfsm.kernel.errors import KernelError
 
@@ -25,6 +26,9 @@ Endpoint = tuple[IPv4Address | IPv6Address, int]
 MTU = 1420
 """Bytes: 1500 of the underlay less IPv6's header, UDP's and WireGuard's own (wg-quick(8))."""
 KEY_BYTES = 32
+
+_ALIVE = timedelta(seconds=180)
+"""A session older than this is not used any more (REJECT_AFTER_TIME of the WireGuard paper)."""
 
 
 @frozen
@@ -124,6 +128,23 @@ def difference(current: Device, private_key: str, listen_port: int, peers: tuple
     )
 
 
+def with_roamed_endpoints(peers: tuple[Peer, ...], current: Device, moved: Collection[str] = ()) -> tuple[Peer, ...]:
+    """The peers, those that are heard with the endpoint from which they call, which may be another one by now.
+
+    Of those whose public keys are in `moved` the endpoint is told anew, and holds.
+    """
+    heard = {
+        peer.public_key: peer.endpoint
+        for peer in current.peers
+        if _is_alive(peer.last_handshake) and peer.public_key not in moved
+    }
+    endpoints = (heard.get(peer.public_key, peer.endpoint) for peer in peers)
+    return tuple(
+        peer if endpoint == peer.endpoint else evolve(peer, endpoint=endpoint)
+        for peer, endpoint in zip(peers, endpoints, strict=True)
+    )
+
+
 def key_bytes(key: str) -> bytes:
     """The 32 bytes of a key in base64. The error does not show the key."""
     try:
@@ -156,7 +177,10 @@ def check_port_is_free(port: int, operation: str) -> None:
         except OSError as error:
             if family == socket.AF_INET6 and error.errno != errno.EADDRINUSE:
                 continue
-            raise KernelError(operation, f"UDP port {port} is in use ({error.strerror}); choose another") from error
+            from zosfsm.kernel.port_holders import holder
+
+            found = f"in use by {holder(port)}" if error.errno == errno.EADDRINUSE else f"refused ({error.strerror})"
+            raise KernelError(operation, f"UDP port {port} is {found}; choose another") from error
 
 
 def _as_stored(private_key: str) -> str:
@@ -165,6 +189,10 @@ def _as_stored(private_key: str) -> str:
     raw[0] &= 0b1111_1000
     raw[-1] = raw[-1] & 0b0111_1111 | 0b0100_0000
     return key_text(bytes(raw))
+
+
+def _is_alive(last_handshake: datetime | None) -> bool:
+    return last_handshake is not None and datetime.now(UTC) - last_handshake < _ALIVE
 
 
 def _update(present: PeerStatus, wanted: Peer) -> PeerUpdate:

@@ -7,7 +7,6 @@ right into the tenant's namespace, and configured from inside that one (linux/wi
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,16 +16,14 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from attrs import evolve
-from pyroute2.iproute.linux import IPRoute
 from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.generic import wireguard as generic
 
-from zosfsm.kernel.errors import KernelError
+from zosfsm.kernel.errors import KernelError, attempting
 from zosfsm.kernel.links import Links
-from zosfsm.kernel.namespaces import entered, open_handle
+from zosfsm.kernel.namespaces import entered
 from zosfsm.kernel.namespaces import exists as namespace_exists
-from zosfsm.kernel.netlink import attempting_netlink
 from zosfsm.kernel.wireguard import (
     Changes,
     Device,
@@ -45,7 +42,6 @@ _NETWORKS_A_REQUEST = 500
 _PEERS_A_REQUEST = 200
 
 # pyroute2 has no types.
-_ROUTE_SOCKET: Any = IPRoute
 _WIREGUARD_SOCKET: Any = generic.WireGuard
 _MESSAGE: Any = generic.wgmsg
 
@@ -65,12 +61,9 @@ class KernelWireGuard:
         if self.exists(name, namespace):
             return
         self.delete(name, namespace)
-        handle = open_handle(namespace)
-        try:
-            with attempting_netlink(f"create WireGuard {name}"), closing(_ROUTE_SOCKET()) as route:
-                route.link("add", ifname=name, kind="wireguard", net_ns_fd=handle)
-        finally:
-            os.close(handle)
+        with Links(None) as links:
+            if not links.make_wireguard(name, namespace):
+                raise KernelError(f"create WireGuard {name}", "the kernel has no WireGuard")
 
     def configure(
         self, name: str, namespace: str | None, private_key: str, listen_port: int, peers: tuple[Peer, ...]
@@ -224,8 +217,12 @@ def _joined(first: PeerStatus, more: tuple[Network, ...]) -> PeerStatus:
 
 @contextmanager
 def _family(operation: str, namespace: str | None) -> Iterator[Any]:
-    with entered(namespace), attempting_netlink(operation), closing(_WIREGUARD_SOCKET()) as family:
-        yield family
+    with entered(namespace), attempting(operation):
+        try:
+            with closing(_WIREGUARD_SOCKET()) as family:
+                yield family
+        except NetlinkError as error:
+            raise KernelError(operation, os.strerror(error.code) if error.code > 0 else str(error)) from error
 
 
 def _request(family: Any, command: int, name: str, attributes: list[tuple[str, Any]], flags: int) -> tuple[Any, ...]:
@@ -241,11 +238,5 @@ def _can_make_one() -> bool:
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) != 0:
         code = ctypes.get_errno()
         raise KernelError("see whether the kernel has WireGuard", os.strerror(code))
-    try:
-        with closing(_ROUTE_SOCKET()) as route:
-            route.link("add", ifname="wg-scratch", kind="wireguard")
-            return True
-    except NetlinkError as error:
-        if error.code == errno.EOPNOTSUPP:
-            return False
-        raise KernelError("see whether the kernel has WireGuard", os.strerror(error.code)) from error
+    with Links(None) as links:
+        return links.make_wireguard("wg-scratch", None)

@@ -18,7 +18,6 @@ from attrs import frozen
 from zosfsm.lab.checks import Checks
 from zosfsm.lab.errors import LabError, LabInUse
 from zosfsm.lab.farm import Farm, NodeReport, build_farm, take_down
-from zosfsm.lab.leaks import links_of
 from zosfsm.lab.node_process import MachineStatus, machines_in, tear_down_node
 from zosfsm.lab.place import Place
 from zosfsm.lab.progress import Progress
@@ -27,7 +26,7 @@ from zosfsm.lab.services import last_line, run_own_command
 from zosfsm.lab.signals import undisturbed
 from zosfsm.lab.state import Purpose, locked
 from zosfsm.lab.topology import OUTSIDE, LabNode, Topology
-from zosfsm.lab.workload import Echo, Workload, join, leave
+from zosfsm.lab.workload import Echo, join, leave
 
 MESH_NAME = "demo"
 MESH_RANGE = IPv4Network("10.1.0.0/16")
@@ -87,12 +86,12 @@ class _Story:
         self._wait("the network to be active on every node", _has_settled_resource, _MESH_SECONDS)
         self._note_nodes()
         self.checks.mesh_shows()
-        workloads = tuple(self._join(node) for node in self.nodes)
+        workloads = tuple(join(self.farm.place, node, self.farm.file, MESH_NAME) for node in self.nodes)
         with Echo(workloads):
             self.checks.mesh(workloads)
             self.checks.internet(workloads)
-        for node in self.nodes:
-            leave(self.farm.place, node, self.farm.file)
+        for workload in workloads:
+            leave(self.farm.place, self.farm.file, workload)
         self._delete_mesh()
         self.checks.nothing_left_of_mesh()
         self._tear_nodes_down()
@@ -145,12 +144,6 @@ class _Story:
             NodeResult(found.name, found.role, found.status.boot_seconds, dict(machines_in(found.status)))
             for found in self.farm.reports()
         ]
-
-    def _join(self, node: LabNode) -> Workload:
-        bridges = [link.name for link in links_of(self.farm.place, node) if link.name.startswith("b-")]
-        if len(bridges) != 1:
-            raise LabError(f"expected one network resource's bridge on {node.name}, found {bridges or 'none'}")
-        return join(self.farm.place, node, self.farm.file, bridges[0], self._subnet(node))
 
     def _tear_nodes_down(self) -> None:
         self.progress.tell("tearing the nodes down")

@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from zosfsm.kernel.links import Link, Links
+from zosfsm.kernel.tunnel_processes import running
 from zosfsm.lab.errors import LabError
 from zosfsm.lab.node_process import inside, living_holder
 from zosfsm.lab.place import Place
@@ -19,7 +20,7 @@ from zosfsm.lab.topology import STORAGE_NIC, UNPLUGGED_NIC, UPLINK_NIC, LabNode,
 # What users may pick for WireGuard.
 USER_PORTS = range(2000, 8001)
 
-_RESOURCE_LINKS = ("b-", "l-", "w-", "n-")
+_RESOURCE_LINKS = ("b-", "l-", "w-", "n-", "v-", "t-")
 _NICS = {UNPLUGGED_NIC, STORAGE_NIC, UPLINK_NIC, "lo"}
 _UDP_PORTLESS_STATE = "07"  # TCP_CLOSE: what an unconnected UDP socket is in (proc_net_udp).
 _TCP_LISTENING_STATE = "0A"
@@ -50,7 +51,7 @@ class Leaks:
 def after_deletion(place: Place, topology: Topology, node: LabNode, file: StateFile, node_id: str) -> Leaks:
     """What the node has left of a deleted network, the ports that the grid still lists for it among it."""
     return Leaks(
-        namespaces=len([name for name in namespaces_of(node, file) if name.startswith("n-")]),
+        namespaces=len([name for name in namespaces_of(node, file) if name.startswith(("n-", "c-"))]),
         links=len([link for link in links_of(place, node) if link.name.startswith(_RESOURCE_LINKS)]),
         processes=len(tunnel_processes(place, node)),
         ports=len(open_tunnel_ports(node, file)) + len(published_ports(place, topology, node_id)),
@@ -80,10 +81,12 @@ def links_of(place: Place, node: LabNode) -> tuple[Link, ...]:
 
 
 def tunnel_processes(place: Place, node: LabNode) -> tuple[int, ...]:
-    """The pids of wireguard-go processes that live in the node's network namespace."""
+    """The pids of wireguard-go processes that live in the node's network namespace, or were started from there."""
     status = place.namespace_file(node.name).stat()
-    candidates = inhabitants([(status.st_dev, status.st_ino)])
-    return tuple(process.pid for process in candidates if _program(process.pid) == "wireguard-go")
+    inside = {process.pid for process in inhabitants([(status.st_dev, status.st_ino)])}
+    # One that was born in the public namespace lives there.
+    started = {process.pid for process in running(home=place.namespace_file(node.name))}
+    return tuple(sorted({pid for pid in inside if _program(pid) == "wireguard-go"} | started))
 
 
 def open_tunnel_ports(node: LabNode, file: StateFile) -> tuple[int, ...]:

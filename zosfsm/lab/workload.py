@@ -1,7 +1,8 @@
-"""Workloads on the nodes: a namespace each, plugged into the network resource's bridge, as a container would be."""
+"""Workloads on the nodes: each node is asked for them by `zosfsm workload`, as any program of a node would ask."""
 
 from __future__ import annotations
 
+import json
 import selectors
 import socket
 import subprocess
@@ -15,29 +16,15 @@ from attrs import frozen
 
 from zosfsm.lab.entering import entered_file
 from zosfsm.lab.errors import LabError
-from zosfsm.lab.node_process import enter, inside
+from zosfsm.lab.node_process import RUN_DIRECTORY, enter, inside
 from zosfsm.lab.place import Place
+from zosfsm.lab.services import own_command, own_environment
 from zosfsm.lab.state import StateFile
 from zosfsm.lab.topology import LabNode
 
 ECHO_PORT = 7000
 
-_COMMAND_SECONDS = 10.0
-
-# $1 the namespace and the host's end of its cable, $2 the bridge, $3 the address with its prefix, $4 the gateway.
-_JOIN = """
-ip netns add "$1"
-ip link add name eth0 netns "$1" type veth peer name "$1"
-ip link set "$1" master "$2" up
-ip -n "$1" link set lo up
-ip -n "$1" link set eth0 up
-ip -n "$1" address add "$3" dev eth0
-ip -n "$1" route add default via "$4"
-"""
-_LEAVE = """
-if ip link show "$1" >/dev/null 2>&1; then ip link delete "$1"; fi
-if [ -e "/run/netns/$1" ]; then ip netns delete "$1"; fi
-"""
+_COMMAND_SECONDS = 90.0
 
 
 @frozen
@@ -45,9 +32,14 @@ class Workload:
     """One joined workload. `namespace_file` leads to its namespace from outside its node."""
 
     node: LabNode
-    subnet: IPv4Network
+    network: str
+    name: str
     address: IPv4Interface
     namespace_file: Path
+
+    @property
+    def subnet(self) -> IPv4Network:
+        return self.address.network
 
     @property
     def gateway(self) -> IPv4Address:
@@ -59,21 +51,20 @@ def gateway_of(subnet: IPv4Network) -> IPv4Address:
     return subnet.network_address + 1
 
 
-def join(place: Place, node: LabNode, file: StateFile, bridge: str, subnet: IPv4Network) -> Workload:
-    """Make a workload in the resource whose bridge is `bridge`, with the subnet's second address. Raises LabError."""
-    name = namespace_name(node)
-    address = IPv4Interface((subnet.network_address + 2, subnet.prefixlen))
-    _run(place, node, file, _JOIN, name, bridge, str(address), str(gateway_of(subnet)))
-    return Workload(node, subnet, address, inside(node, file, f"/run/netns/{name}"))
+def join(place: Place, node: LabNode, file: StateFile, network: str, name: str = "work") -> Workload:
+    """Have the node make a workload in the network, or answer with the one that it has. Raises LabError."""
+    told = _run(place, node, file, "join", network, name, "--json")
+    try:
+        answer = json.loads(told)
+        address, namespace = IPv4Interface(answer["addresses"][0]), str(answer["namespace"])
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise LabError(f"expected {node.name} to describe its workload, found {told[:200]!r}") from error
+    return Workload(node, network, name, address, inside(node, file, f"/run/netns/{namespace}"))
 
 
-def leave(place: Place, node: LabNode, file: StateFile) -> None:
-    """Remove the node's workload; success if there is none."""
-    _run(place, node, file, _LEAVE, namespace_name(node))
-
-
-def namespace_name(node: LabNode) -> str:
-    return f"zw-{node.name}"
+def leave(place: Place, file: StateFile, workload: Workload) -> None:
+    """Have its node remove the workload; success if it is gone. Raises LabError."""
+    _run(place, workload.node, file, "leave", workload.network, workload.name)
 
 
 class Echo:
@@ -141,10 +132,12 @@ def _answer(listener: object) -> None:
         return
 
 
-def _run(place: Place, node: LabNode, file: StateFile, script: str, *words: str) -> None:
+def _run(place: Place, node: LabNode, file: StateFile, *words: str) -> str:
+    command = own_command("workload", *words, "--run-dir", RUN_DIRECTORY)
     try:
         done = subprocess.run(
-            [*enter(place, node, file), "sh", "-ec", script, "sh", *words],
+            [*enter(place, node, file), *command],
+            env=own_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -155,3 +148,4 @@ def _run(place: Place, node: LabNode, file: StateFile, script: str, *words: str)
         raise LabError(f"the workload of {node.name} could not be changed within {_COMMAND_SECONDS:.0f} s") from error
     if done.returncode != 0:
         raise LabError(f"the workload of {node.name} could not be changed: {done.stderr.strip()}")
+    return done.stdout

@@ -15,8 +15,10 @@ from zosfsm.lifecycles.interface import Interface
 from zosfsm.lifecycles.lease import LeaseLifecycle
 from zosfsm.lifecycles.path import Path as PathLifecycle
 from zosfsm.lifecycles.polling import Polling
+from zosfsm.lifecycles.public import Public
 from zosfsm.lifecycles.registration import Registration
 from zosfsm.lifecycles.resource import Resource
+from zosfsm.lifecycles.workload import Workload
 
 LIFECYCLES: tuple[Lifecycle[Any], ...] = (
     Connectivity(),
@@ -27,7 +29,9 @@ LIFECYCLES: tuple[Lifecycle[Any], ...] = (
     Polling(),
     Delivery(),
     Dmz(),
+    Public(),
     Resource(),
+    Workload(),
 )
 
 

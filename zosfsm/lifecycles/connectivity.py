@@ -44,8 +44,9 @@ from zosfsm.lifecycles.connectivity_data import (
     Uplink,
 )
 from zosfsm.lifecycles.connectivity_guards import ConnectivityGuards, listed, reported, said
-from zosfsm.lifecycles.dmz import WayOut
+from zosfsm.lifecycles.dmz import WayKind, WayOut
 from zosfsm.lifecycles.interface_data import Adopted, InterfaceReport, LinkSeen, Selected
+from zosfsm.lifecycles.public_data import UplinkMoved
 from zosfsm.lifecycles.uplink_policy import BRIDGE, UplinkPolicy
 
 __all__ = ["BRIDGE", "Connectivity", "explained"]
@@ -241,6 +242,13 @@ class Connectivity(ConnectivityGuards):
         return Change(context.data, (Tell(f"interface:{uplink.link}", "select", selected, "it is the uplink"),))
 
     @action
+    def tell_public(self, context: Here, event: Event) -> Next:
+        """Asked before a NIC that has left the bridge is forgotten."""
+        link = context.data.current
+        reason = f"{link} {'is' if event.trigger == 'attached' else 'is no longer'} the uplink's NIC"
+        return Change(context.data, (Tell("public", "uplink_moved", UplinkMoved(link), reason),) if link else ())
+
+    @action
     def set_current_aside(self, context: Here, event: Event) -> Next:
         link = context.data.current
         reason = event.reason.removeprefix(f"{link}: ") or "it could not be put into the bridge in time"
@@ -291,7 +299,7 @@ class Connectivity(ConnectivityGuards):
         uplink, report = context.data.uplink, reported(event)
         if uplink is None or report.link != context.data.current:
             return Change(context.data)
-        before, after = _way_out(uplink), _way_out(evolve(uplink, lease=report.lease))
+        before, after = _way_out(uplink), _way_out(evolve(uplink, lease=report.lease, router=report.router))
         return Change(context.data, after if after != before else ())
 
     @action
@@ -340,8 +348,15 @@ def _probing(context: Here, nics: list[Candidate]) -> Next:
 def _way_out(uplink: Uplink | None) -> tuple[Effect, ...]:
     """What the DMZ must know of the uplink: behind another NIC or in another network its lease is worth nothing.
 
-    Without an IPv4 lease there is nothing for it: users' networks go out by IPv4.
+    Without an IPv4 lease users' networks go out by IPv6 alone, and there is nothing to wait for.
     """
-    if uplink is None or uplink.lease is None:
+    if uplink is None:
         return ()
-    return (Tell("dmz", "connected", WayOut(uplink.link, uplink.lease.address.network), "the grid answers"),)
+    addresses = uplink.router.addresses if uplink.router else ()
+    # In one order, whichever of several routers spoke last.
+    ipv6 = tuple(sorted({address.network for address in addresses}))
+    if uplink.lease is None:
+        way = WayOut(WayKind.ROUTER, uplink.link, ipv6)
+    else:
+        way = WayOut(WayKind.LEASE, uplink.link, (uplink.lease.address.network, *ipv6))
+    return (Tell("dmz", "connected", way, "the grid answers"),)

@@ -43,6 +43,8 @@ class Interface(Lifecycle[InterfaceData]):
         "seen": LinkSeen,
         "vanished": NoneType,
         "exclude": NoneType,
+        "claim": NoneType,
+        "unclaim": NoneType,
         "probe": Probe,
         "vlan_ready": VlanMade,
         "vlan_refused": NoneType,
@@ -218,6 +220,10 @@ class Interface(Lifecycle[InterfaceData]):
     @action
     def report_failed(self, context: Here, event: Event) -> Next:
         return _report(context, "interface_failed", _fault(context, event))
+
+    @action
+    def report_claimed(self, context: Here, event: Event) -> Next:
+        return _report(context, "interface_failed", "it carries the public interface")
 
     @action
     def report_standing(self, context: Here, event: Event) -> Next:

@@ -112,7 +112,9 @@ class Registration(Lifecycle[RegistrationData]):
     @action
     def announce(self, context: Here, event: Event) -> Next:
         known = Identified(context.data.node_id, context.data.farm_id)
-        return Change(context.data, (Tell("polling", "registered", known, "the grid knows the node"),))
+        reason = "the grid knows the node"
+        told = (Tell("polling", "registered", known, reason), Tell("public", "registered", None, reason))
+        return Change(context.data, told)
 
     @action
     def announce_refusal(self, context: Here, event: Event) -> Next:

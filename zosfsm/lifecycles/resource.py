@@ -1,6 +1,5 @@
-"""A network resource's whole life: the guards and actions of states/resource.toml. Pure.
+"""A network resource's whole life: the actions of states/resource.toml. Pure.
 
-What stands in a reservation is checked here, question by question; what cannot be served is answered with the reason.
 No private key is ever in this data: it stays sealed to the node, and only the kernel edge opens it.
 """
 
@@ -12,68 +11,74 @@ from types import NoneType
 from attrs import evolve
 
 from zosfsm.fsm.definition import TIMEOUT
-from zosfsm.fsm.lifecycle import (
-    Change,
-    Context,
-    Event,
-    Lifecycle,
-    Tell,
-    Verdict,
-    action,
-    deadline,
-    guard,
-    no,
-    yes,
-)
+from zosfsm.fsm.lifecycle import Change, Effect, Event, Tell, Together, action, deadline
 from zosfsm.lifecycles.delivery import Fate, Outcome
 from zosfsm.lifecycles.resource_data import (
-    ApplyNetwork,
-    BuildNetwork,
-    ConnectNetwork,
     DeleteAsked,
     NetworkFacts,
     NetworkSeen,
     PeerFacts,
     Place,
     ReservationFacts,
-    ReservePort,
     ResourceData,
+    Step,
+)
+from zosfsm.lifecycles.resource_effects import (
+    AdoptNetwork,
+    ApplyNetwork,
+    MakeLinks,
+    MakeNamespace,
+    MakeTunnel,
+    OpenNetwork,
+    ReleasePort,
+    RemoveLinks,
+    RemoveNamespace,
+    RemoveTunnel,
+    ReservePort,
     SecureNetwork,
     TearDownNetwork,
     VerifyNetwork,
-    WatchNetwork,
+)
+from zosfsm.lifecycles.resource_guards import (
+    NETWORK,
+    Here,
+    ResourceGuards,
+    asked_of,
+    current_network,
+    facts_of,
+    look_of,
 )
 from zosfsm.lifecycles.resource_routes import having_fallback, routed
 from zosfsm.lifecycles.resource_watch import watching
 
 __all__ = [
     "NETWORK",
-    "ApplyNetwork",
-    "BuildNetwork",
-    "ConnectNetwork",
     "DeleteAsked",
     "NetworkFacts",
     "NetworkSeen",
     "PeerFacts",
     "Place",
     "ReservationFacts",
-    "ReservePort",
     "Resource",
     "ResourceData",
-    "SecureNetwork",
-    "TearDownNetwork",
-    "VerifyNetwork",
-    "WatchNetwork",
+    "Step",
 ]
 
-NETWORK = "network"
 REMEMBERED_RESERVATIONS = 64
+DOING = {
+    "reserving": "reserving the port and the DMZ address",
+    "building": "making the namespace",
+    "securing": "putting the firewall in place",
+    "connecting": "connecting the links and the tunnel",
+    "verifying": "comparing the kernel with the reservation",
+    "updating": "applying the new version",
+}
+"""What was being done in a state in which it failed, for the user who is told."""
 
-Here = Context[ResourceData]
 Next = Change[ResourceData]
 
 
-class Resource(Lifecycle[ResourceData]):
+class Resource(ResourceGuards):
     """The code of states/resource.toml."""
 
     name = "resource"
@@ -89,6 +94,7 @@ class Resource(Lifecycle[ResourceData]):
         "applied": Place,
         "watched": NetworkSeen,
         "step_failed": NoneType,
+        "undone": NoneType,
         "torn_down": NoneType,
         "delete": DeleteAsked,
         "teardown": NoneType,
@@ -97,101 +103,6 @@ class Resource(Lifecycle[ResourceData]):
     def initial(self, key: str) -> ResourceData:
         return ResourceData()
 
-    @guard
-    def is_news(self, context: Here, event: Event) -> Verdict:
-        facts = _facts(event)
-        queued = context.data.queued
-        if facts.reservation_id in context.data.seen:
-            return no(f"reservation {facts.reservation_id} was dealt with already")
-        if queued is not None and queued.reservation_id == facts.reservation_id:
-            return no(f"reservation {facts.reservation_id} waits for its turn already")
-        return yes(f"reservation {facts.reservation_id} is new")
-
-    @guard
-    def signature_holds(self, context: Here, event: Event) -> Verdict:
-        facts = _facts(event)
-        if facts.signature_holds:
-            return yes("the signature is the user's", user=facts.user_id)
-        return no(f"the signature of reservation {facts.reservation_id} is not by its user {facts.user_id}")
-
-    @guard
-    def is_for_this_node(self, context: Here, event: Event) -> Verdict:
-        facts = _facts(event)
-        if facts.node_id == facts.own_node_id:
-            return yes("it names this node")
-        return no(f"the reservation is for node {facts.node_id}, this is node {facts.own_node_id}")
-
-    @guard
-    def type_is_served(self, context: Here, event: Event) -> Verdict:
-        facts = _facts(event)
-        if facts.workload == NETWORK:
-            return yes("a network")
-        return no(f"this node serves reservations of type {NETWORK}, found {facts.workload!r}")
-
-    @guard
-    def fields_are_valid(self, context: Here, event: Event) -> Verdict:
-        facts = _facts(event)
-        if facts.problem or facts.network is None:
-            return no(facts.problem or "the reservation describes no network resource for this node")
-        return yes("all fields are valid")
-
-    @guard
-    def has_not_expired(self, context: Here, event: Event) -> Verdict:
-        expiry = _facts(event).expiry
-        if context.now < expiry:
-            return yes(f"valid until {expiry:%Y-%m-%d %H:%M:%S} UTC")
-        return no(f"the reservation expired at {expiry:%Y-%m-%d %H:%M:%S} UTC")
-
-    @guard
-    def is_the_present_reservation(self, context: Here, event: Event) -> Verdict:
-        asked = _asked(event).reservation_id
-        present = context.data.present
-        if present is not None and present.reservation_id == asked:
-            return yes(f"reservation {asked} is the present one")
-        later = present.reservation_id if present else "none"
-        return no(f"reservation {asked} is not the present one, which is {later}")
-
-    @guard
-    def is_the_version_before(self, context: Here, event: Event) -> Verdict:
-        asked, current = _asked(event).reservation_id, context.data.current
-        if current is not None and current.reservation_id == asked:
-            return yes(f"reservation {asked} is being replaced, and would be put back if that failed")
-        return no(f"reservation {asked} is not the one that is being replaced")
-
-    @guard
-    def version_before_is_wanted(self, context: Here, event: Event) -> Verdict:
-        current = context.data.current
-        if current is None:
-            return no("there is no version before")
-        if current.reservation_id in [asked.reservation_id for asked in context.data.deletions]:
-            return no(f"the version before, reservation {current.reservation_id}, was deleted meanwhile")
-        return yes(f"the version before, reservation {current.reservation_id}, is still wanted")
-
-    @guard
-    def is_still_wanted(self, context: Here, event: Event) -> Verdict:
-        present = context.data.present
-        if present is None:
-            return no("nobody has reserved it")
-        if present.reservation_id in [asked.reservation_id for asked in context.data.deletions]:
-            return no(f"reservation {present.reservation_id} is over")
-        return yes(f"reservation {present.reservation_id} was neither deleted nor has it expired")
-
-    @guard
-    def differs(self, context: Here, event: Event) -> Verdict:
-        differences = _look(event).differences
-        if differences:
-            return yes("; ".join(differences))
-        return no("the kernel has what was reserved")
-
-    @guard
-    def routes_belong_elsewhere(self, context: Here, event: Event) -> Verdict:
-        network = _current_network(context)
-        answering = having_fallback(network, _look(event).reached)
-        direct = having_fallback(network, context.data.direct)
-        if answering != direct:
-            return yes(f"{len(answering)} peers with a fallback answer, {len(direct)} of them have their routes")
-        return no("of the peers with a fallback those that answer have their routes")
-
     @deadline
     def expiry(self, context: Here) -> datetime | None:
         present = context.data.present
@@ -199,16 +110,17 @@ class Resource(Lifecycle[ResourceData]):
 
     @action
     def want(self, context: Here, event: Event) -> Next:
-        facts = _facts(event)
+        facts = facts_of(event)
         return Change(evolve(context.data, wanted=facts, seen=_seen(context, facts), fault=""))
 
     @action
     def want_again(self, context: Here, event: Event) -> Next:
-        return Change(evolve(context.data, wanted=context.data.present, current=None, fault=""))
+        wanted = context.data.present
+        return Change(evolve(context.data, wanted=wanted, current=None, fault="", begun=tuple(Step)))
 
     @action
     def queue(self, context: Here, event: Event) -> Next:
-        facts, overtaken = _facts(event), context.data.queued
+        facts, overtaken = facts_of(event), context.data.queued
         data = evolve(context.data, queued=facts)
         if overtaken is None:
             return Change(data)
@@ -222,7 +134,7 @@ class Resource(Lifecycle[ResourceData]):
 
     @action
     def refuse(self, context: Here, event: Event) -> Next:
-        facts = _facts(event)
+        facts = facts_of(event)
         outcome = Outcome(
             facts.reservation_id, facts.workload, Fate.REFUSED, context.now, self._objection(context, event)
         )
@@ -231,7 +143,7 @@ class Resource(Lifecycle[ResourceData]):
 
     @action
     def reserve_port(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (ReservePort(_wanted_network(context), context.data.place),))
+        return _begun(context, Step.PORT, ReservePort(_wanted_network(context), context.data.place))
 
     @action
     def remember_place(self, context: Here, event: Event) -> Next:
@@ -240,15 +152,17 @@ class Resource(Lifecycle[ResourceData]):
 
     @action
     def build(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (BuildNetwork(_wanted_network(context), _place(context)),))
+        return _begun(context, Step.NAMESPACE, MakeNamespace(_wanted_network(context), _place(context)))
 
     @action
     def secure(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (SecureNetwork(_wanted_network(context), _place(context)),))
+        return _begun(context, Step.FIREWALL, SecureNetwork(_wanted_network(context), _place(context)))
 
     @action
     def connect(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (ConnectNetwork(_wanted_network(context), _place(context)),))
+        network, place = _wanted_network(context), _place(context)
+        connections = Together((MakeLinks(network, place), MakeTunnel(network, place)))
+        return _begun(context, Step.CONNECTIONS, connections)
 
     @action
     def verify(self, context: Here, event: Event) -> Next:
@@ -256,20 +170,43 @@ class Resource(Lifecycle[ResourceData]):
 
     @action
     def apply_wanted(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (ApplyNetwork(_wanted_network(context), context.data.place),))
+        network = _wanted_network(context)
+        return Change(context.data, (ApplyNetwork(network, context.data.place, _moved(context, network)),))
 
     @action
     def apply_current(self, context: Here, event: Event) -> Next:
-        network = routed(_current_network(context), context.data.direct)
+        network = routed(current_network(context), context.data.direct)
         return Change(context.data, (ApplyNetwork(network, context.data.place),))
 
     @action
+    def put_current_back(self, context: Here, event: Event) -> Next:
+        network = routed(current_network(context), context.data.direct)
+        # Which peers the version that failed has called elsewhere is forgotten with it.
+        peers = tuple(peer.public_key for peer in network.peers)
+        return Change(context.data, (ApplyNetwork(network, context.data.place, peers),))
+
+    @action
+    def adopt_current(self, context: Here, event: Event) -> Next:
+        network = routed(current_network(context), context.data.direct)
+        return Change(context.data, (AdoptNetwork(network, context.data.place),))
+
+    @action
     def watch(self, context: Here, event: Event) -> Next:
-        return Change(context.data, (watching(_current_network(context), _place(context), context.data.direct),))
+        return Change(context.data, (watching(current_network(context), _place(context), context.data.direct),))
 
     @action
     def remember_reached(self, context: Here, event: Event) -> Next:
-        return Change(evolve(context.data, direct=having_fallback(_current_network(context), _look(event).reached)))
+        return Change(evolve(context.data, direct=having_fallback(current_network(context), look_of(event).reached)))
+
+    @action
+    def undo(self, context: Here, event: Event) -> Next:
+        # A version of this program that did not keep it may have begun any of them.
+        begun = context.data.begun or tuple(Step)
+        return Change(evolve(context.data, begun=begun), (_inverse(begun[-1], context.key),))
+
+    @action
+    def forget_step(self, context: Here, event: Event) -> Next:
+        return Change(evolve(context.data, begun=context.data.begun[:-1]))
 
     @action
     def tear_down(self, context: Here, event: Event) -> Next:
@@ -278,7 +215,7 @@ class Resource(Lifecycle[ResourceData]):
     @action
     def remember_fault(self, context: Here, event: Event) -> Next:
         fault = event.reason or ("it came to no end in time" if event.trigger == TIMEOUT else "no reason was given")
-        return Change(evolve(context.data, fault=f"{context.state}: {fault}"))
+        return Change(evolve(context.data, fault=f"{DOING[context.state]}: {fault}"))
 
     @action
     def report_success(self, context: Here, event: Event) -> Next:
@@ -286,16 +223,18 @@ class Resource(Lifecycle[ResourceData]):
         assert wanted is not None
         outcome = Outcome(wanted.reservation_id, wanted.workload, Fate.SERVED, context.now)
         replaced = tuple(_to_delivery(_deleted(asked, context.now)) for asked in context.data.deletions)
-        data = evolve(context.data, current=wanted, wanted=None, deletions=())
+        built = context.data.built if context.data.current else context.now
+        data = evolve(context.data, current=wanted, wanted=None, deletions=(), begun=(), built=built)
         return Change(data, (_to_delivery(outcome), *replaced))
 
     @action
     def report_failure(self, context: Here, event: Event) -> Next:
-        wanted = context.data.wanted
+        wanted, is_first = context.data.wanted, context.data.current is None
         assert wanted is not None
-        outcome = Outcome(wanted.reservation_id, wanted.workload, Fate.REFUSED, context.now, context.data.fault)
+        error = f"{context.data.fault}; all that was made is undone" if is_first else context.data.fault
+        outcome = Outcome(wanted.reservation_id, wanted.workload, Fate.REFUSED, context.now, error)
         # A first build that failed has no version to go back to: what was wanted still says when it expires.
-        data = evolve(context.data, wanted=None) if context.data.current else evolve(context.data, place=None)
+        data = evolve(context.data, place=None) if is_first else evolve(context.data, wanted=None)
         return Change(data, (_to_delivery(outcome),))
 
     @action
@@ -313,7 +252,7 @@ class Resource(Lifecycle[ResourceData]):
 
     @action
     def remember_deletion(self, context: Here, event: Event) -> Next:
-        return Change(_to_be_deleted(context.data, _asked(event)))
+        return Change(_to_be_deleted(context.data, asked_of(event)))
 
     @action
     def remember_expiry(self, context: Here, event: Event) -> Next:
@@ -323,7 +262,7 @@ class Resource(Lifecycle[ResourceData]):
 
     @action
     def report_deleted(self, context: Here, event: Event) -> Next:
-        asked = _asked(event)
+        asked = asked_of(event)
         return Change(_without_queued(context.data, asked), (_to_delivery(_deleted(asked, context.now)),))
 
     @action
@@ -344,21 +283,6 @@ class Resource(Lifecycle[ResourceData]):
         return next((verdict.reason for verdict in verdicts if not verdict.holds), event.reason)
 
 
-def _facts(event: Event) -> ReservationFacts:
-    assert isinstance(event.data, ReservationFacts)
-    return event.data
-
-
-def _asked(event: Event) -> DeleteAsked:
-    assert isinstance(event.data, DeleteAsked)
-    return event.data
-
-
-def _look(event: Event) -> NetworkSeen:
-    assert isinstance(event.data, NetworkSeen)
-    return event.data
-
-
 def _seen(context: Here, facts: ReservationFacts) -> tuple[str, ...]:
     return (*context.data.seen, facts.reservation_id)[-REMEMBERED_RESERVATIONS:]
 
@@ -369,10 +293,30 @@ def _wanted_network(context: Here) -> NetworkFacts:
     return routed(wanted.network, context.data.direct)
 
 
-def _current_network(context: Here) -> NetworkFacts:
-    current = context.data.current
-    assert current is not None and current.network is not None
-    return current.network
+def _moved(context: Here, network: NetworkFacts) -> tuple[str, ...]:
+    """The peers that the version before calls elsewhere."""
+    before = {peer.public_key: peer.endpoint for peer in current_network(context).peers}
+    return tuple(
+        peer.public_key for peer in network.peers if before.get(peer.public_key, peer.endpoint) != peer.endpoint
+    )
+
+
+def _begun(context: Here, step: Step, effect: Effect) -> Next:
+    """Does a step of the build, and remembers before that it was begun."""
+    begun = context.data.begun
+    return Change(evolve(context.data, begun=begun if step in begun else (*begun, step)), (effect,))
+
+
+def _inverse(step: Step, identifier: str) -> Effect:
+    match step:
+        case Step.PORT:
+            return ReleasePort(identifier)
+        case Step.NAMESPACE:
+            return RemoveNamespace(identifier)
+        case Step.FIREWALL:
+            return OpenNetwork(identifier)
+        case Step.CONNECTIONS:
+            return Together((RemoveLinks(identifier), RemoveTunnel(identifier)))
 
 
 def _place(context: Here) -> Place:

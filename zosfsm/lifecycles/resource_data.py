@@ -1,16 +1,15 @@
-"""What a network resource is made of: reservations as facts, what is remembered and wanted. Plain frozen data.
+"""What a network resource is made of: reservations as facts, what is remembered and begun. Plain frozen data.
 
 No private key is ever in it: it stays sealed to the node, and only the kernel edge opens it.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
+from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from attrs import frozen
-
-from zosfsm.fsm.lifecycle import Effect
 
 
 @frozen
@@ -80,12 +79,25 @@ class NetworkSeen:
     reached: tuple[str, ...] = ()
 
 
+class Step(Enum):
+    """The steps of a build that leave something behind, in their order; each can be undone."""
+
+    PORT = "port"
+    NAMESPACE = "namespace"
+    FIREWALL = "firewall"
+    CONNECTIONS = "connections"  # the links and the tunnel, side by side
+
+
 @frozen
 class ResourceData:
     """`current` is what the kernel has, `wanted` what is being worked on, `queued` what comes after that.
 
+    `begun` are the steps of a build that may have left something behind, said before each of them is done; none once
+    the build is complete.
+
     `seen` are the reservations that were dealt with, `deletions` those of which the grid is to be told that they are
     gone, once they are. `direct` are the public keys of the peers with a fallback that have their routes themselves.
+    `built` is when its build was completed, however often it was changed or repaired since.
     """
 
     current: ReservationFacts | None = None
@@ -96,80 +108,10 @@ class ResourceData:
     seen: tuple[str, ...] = ()
     deletions: tuple[DeleteAsked, ...] = ()
     direct: tuple[str, ...] = ()
+    begun: tuple[Step, ...] = ()
+    built: datetime | None = None
 
     @property
     def present(self) -> ReservationFacts | None:
         """The reservation that the machine is about now."""
         return self.wanted or self.current
-
-
-@frozen
-class ReservePort(Effect):
-    """Make the port and a DMZ address this resource's own; answers reserved or step_failed."""
-
-    network: NetworkFacts
-    place: Place | None
-
-
-@frozen
-class BuildNetwork(Effect):
-    """Make the namespace and its links; answers built or step_failed."""
-
-    network: NetworkFacts
-    place: Place
-
-
-@frozen
-class SecureNetwork(Effect):
-    """Put the namespace's firewall in place; answers secured or step_failed."""
-
-    network: NetworkFacts
-    place: Place
-
-
-@frozen
-class ConnectNetwork(Effect):
-    """Make the WireGuard tunnel and tell it its peers; answers connected or step_failed."""
-
-    network: NetworkFacts
-    place: Place
-
-
-@frozen
-class VerifyNetwork(Effect):
-    """Compare the kernel with the reservation; answers verified or step_failed."""
-
-    network: NetworkFacts
-    place: Place
-
-
-@frozen
-class ApplyNetwork(Effect):
-    """All steps at once, each as the difference to what is there; answers applied or step_failed."""
-
-    network: NetworkFacts
-    place: Place | None
-
-
-@frozen
-class WatchNetwork(Effect):
-    """Look at it as long as the machine stays in its state; tell watched once it is not as it is said to be here.
-
-    That is: the kernel has something else than `network` and `place`, or of the peers `with_fallback` others than
-    `direct` have shaken hands within `silent_after`. A look that fails says nothing. `first` is how long after now.
-    """
-
-    network: NetworkFacts
-    place: Place
-    with_fallback: tuple[str, ...]
-    direct: tuple[str, ...]
-    first: timedelta
-    every: timedelta
-    silent_after: timedelta
-
-
-@frozen
-class TearDownNetwork(Effect):
-    """Remove every trace, also of what is half there; answers torn_down or step_failed."""
-
-    identifier: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
-from zosfsm.lifecycles.resource_data import NetworkFacts, Place, WatchNetwork
+from zosfsm.lifecycles.resource_data import NetworkFacts, Place
+from zosfsm.lifecycles.resource_effects import WatchNetwork
 from zosfsm.lifecycles.resource_routes import having_fallback, routed, with_fallback
 
 # The first look sees the first handshakes, so that a peer with a fallback soon has its routes itself.

@@ -6,7 +6,7 @@ first peer has shaken hands within the last 180 s (as long as WireGuard keeps a 
 otherwise it is the fallback's. A handshake takes both directions and keepalives renew it, so that both ends of a pair
 see the same and change over together, as they must: what comes from a peer without the route is dropped. The first
 peer stays configured meanwhile, without the route and with its keepalive, so that a LAN that works again is noticed. A
-reader that does not change over (Zero-OS v0.2, and this node so far) gives the route to the last peer, the relay.
+reader that does not change over (Zero-OS v0.2) gives the route to the last peer, the relay.
 
 Private keys leave only sealed: the sealing comes from the caller, so that no cryptography lives here.
 """

@@ -13,11 +13,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from zosfsm.kernel.vlan import LARGEST_VLAN
 from zosfsm.lifecycles.uplink_policy import UplinkPolicy
 from zosfsm.node.command_line import LARGEST_FARM_ID, CommandLine, PublicMac, parse
+from zosfsm.node.crash_switch import VARIABLE as CRASH_VARIABLE
+from zosfsm.node.crash_switch import CrashPoint, crash_point
 from zosfsm.node.endpoint_urls import is_endpoint_url, is_grid_url
 from zosfsm.node.nic_references import nic_reference
 
@@ -47,11 +49,20 @@ class Location:
 
 
 @frozen
+class Limits:
+    """What one user may have on the node at most: network resources, and peers in all of them together."""
+
+    networks_per_user: int = 100
+    peers_per_user: int = 5000
+
+
+@frozen
 class Configuration:
     """Everything that a node is told. `grid_url` "": none is known, and the node says so.
 
     `endpoints` are asked beside the grid, and `quorum` of them all, the grid among them, must answer.
-    `public_vlan` None: the public interface is untagged.
+    `public_vlan` None: the public interface is untagged, unless the farmer's configuration names a VLAN.
+    `public_recheck`: how often the grid is asked for that, and the interface looked at.
     """
 
     state_directory: Path = STATE_DIRECTORY
@@ -64,8 +75,11 @@ class Configuration:
     quorum: int = 1
     public_vlan: int | None = None
     public_mac: PublicMac = PublicMac.RANDOM
+    public_recheck: timedelta = timedelta(seconds=30)
+    limits: Limits = field(factory=Limits)
     debug: bool = False
     complaints: tuple[str, ...] = ()
+    crash: CrashPoint | Path | None = None
 
 
 @frozen
@@ -80,11 +94,18 @@ class _Uplink:
 
 
 @frozen
+class _Public:
+    recheck: timedelta = Configuration().public_recheck
+
+
+@frozen
 class _File:
     grid_url: str = ""
     farm_id: int = 0
     location: Location = field(factory=Location)
     uplink: _Uplink = field(factory=_Uplink)
+    public: _Public = field(factory=_Public)
+    limits: Limits = field(factory=Limits)
 
 
 def configure(
@@ -108,8 +129,11 @@ def configure(
         quorum=written.uplink.quorum,
         public_vlan=told.public_vlan or None,
         public_mac=told.public_mac,
+        public_recheck=written.public.recheck,
+        limits=written.limits,
         debug=told.debug,
         complaints=told.complaints,
+        crash=_crash(environment.get(CRASH_VARIABLE)),
     )
 
 
@@ -124,6 +148,13 @@ def state_of(run_directory: Path) -> Path:
     """The state directory of the node that ran last with this run directory; the usual one where none is known."""
     link = run_directory / STATE_LINK
     return link.readlink() if link.is_symlink() else STATE_DIRECTORY
+
+
+def _crash(wish: str | None) -> CrashPoint | Path | None:
+    try:
+        return None if wish is None else crash_point(wish)
+    except ValueError as error:
+        raise ConfigurationInvalid(str(error)) from error
 
 
 def _kernel_command_line() -> str:
@@ -188,6 +219,11 @@ def _unusable(written: _File) -> str:
             return f"uplink.endpoints are URLs such as https://example.org or tcp://192.0.2.1:53, found {url[:80]!r}"
     if uplink.recheck < SHORTEST_RECHECK:
         return f"uplink.recheck is 1 s or more, found {uplink.recheck.total_seconds():g} s"
+    if written.public.recheck < SHORTEST_RECHECK:
+        return f"public.recheck is 1 s or more, found {written.public.recheck.total_seconds():g} s"
+    for name, limit in asdict(written.limits).items():
+        if limit < 0:
+            return f"limits.{name} is a whole number from 0 on, found {limit}"
     most = 1 + len(uplink.endpoints)
     if not 1 <= uplink.quorum <= most:
         return f"uplink.quorum is from 1 to {most}, the grid and the endpoints together, found {uplink.quorum}"

@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
 from zosfsm.grid.errors import GridError
 from zosfsm.grid.identity import Identity
-from zosfsm.kernel import dmz, network_resource
+from zosfsm.kernel import dmz
 from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.links import Links
 from zosfsm.lifecycles.connectivity import BRIDGE
-from zosfsm.lifecycles.dmz import BuildDmz, DmzBuilt, RemoveDmz, SecureDmz
+from zosfsm.lifecycles.dmz import AwaitRouter, BuildDmz, DmzBuilt, RemoveDmz, SecureDmz, WayKind
 from zosfsm.node.executor import Failure, Handler, failing
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
+
+LOOK_SECONDS = 0.2
 
 
 class DmzEdge:
     """The handlers for the effects of states/dmz.toml."""
 
-    def __init__(self, kernel: KernelThread, identity: Callable[[], Awaitable[Identity]]) -> None:
+    def __init__(self, kernel: KernelThreads, identity: Callable[[], Awaitable[Identity]]) -> None:
         self._kernel = kernel
         self._identity = identity
-        # So that a DMZ which is gone comes back as closed as it was.
-        self._farmer_networks: tuple[IPv4Network, ...] = ()
+        # So that a DMZ which is gone comes back as it was, and as closed.
+        self._last = SecureDmz(WayKind.LEASE)
+        # Networks are made in threads of their own, and each wants it to be there.
+        self._lock = threading.RLock()
 
     @property
     def handlers(self) -> Mapping[type[Effect], Handler]:
         """Which effect is carried out by what."""
-        return {BuildDmz: self._build, SecureDmz: self._secure, RemoveDmz: self._remove}
+        return {
+            BuildDmz: self._build,
+            AwaitRouter: self._await_router,
+            SecureDmz: self._secure,
+            RemoveDmz: self._remove,
+        }
 
     @property
     def failures(self) -> Mapping[type[Effect], Failure]:
@@ -40,16 +51,17 @@ class DmzEdge:
         return {effect: failing("step_failed") for effect in self.handlers}
 
     def restore(self, identity: Identity) -> None:
-        """In the kernel's thread: makes the DMZ as it was last, if it is not there. Raises KernelError."""
-        if not dmz.present():
-            self._ensure(identity, self._farmer_networks)
+        """In any kernel thread: makes the DMZ as it was last, if it is not there. Raises KernelError."""
+        with self._lock:
+            if not dmz.present():
+                self._ensure(identity, self._last.way, self._last.farmer_networks)
 
     async def _build(self, emission: Emission) -> Event:
         effect = emission.effect
         assert isinstance(effect, BuildDmz)
 
         def build(identity: Identity) -> Event:
-            self._ensure(identity, effect.farmer_networks)
+            self._ensure(identity, effect.way, effect.farmer_networks)
             return Event("built", DmzBuilt(dmz_mac(identity.identifier)))
 
         return await self._step(build)
@@ -59,15 +71,23 @@ class DmzEdge:
         assert isinstance(effect, SecureDmz)
 
         def secure(identity: Identity) -> Event:
-            self._ensure(identity, effect.farmer_networks)
+            self._ensure(identity, effect.way, effect.farmer_networks)
             return Event("secured")
 
         return await self._step(secure)
 
+    async def _await_router(self, _emission: Emission) -> Event:
+        try:
+            while not await self._kernel.run(dmz.is_routed):
+                await asyncio.sleep(LOOK_SECONDS)
+        except KernelError as error:
+            return Event("step_failed", reason=str(error))
+        return Event("routed")
+
     async def _remove(self, _emission: Emission) -> Event:
         # It needs no identity: what is there can be removed also where that cannot be read.
         try:
-            await self._kernel.run(dmz.teardown)
+            await self._kernel.run(self._tear_down)
         except KernelError as error:
             return Event("step_failed", reason=str(error))
         return Event("gone")
@@ -78,21 +98,18 @@ class DmzEdge:
         except (KernelError, GridError) as error:
             return Event("step_failed", reason=str(error))
 
-    def _ensure(self, identity: Identity, farmer_networks: tuple[IPv4Network, ...]) -> None:
-        self._farmer_networks = farmer_networks
-        _ensure_bridge()
-        dmz.ensure(dmz_mac(identity.identifier), farmer_networks)
+    def _ensure(self, identity: Identity, way: WayKind, farmer_networks: tuple[IPv4Network | IPv6Network, ...]) -> None:
+        with self._lock:
+            self._last = SecureDmz(way, farmer_networks)
+            if way is WayKind.PUBLIC:
+                dmz.ensure_through_public(farmer_networks)
+            else:
+                _ensure_bridge()
+                dmz.ensure(dmz_mac(identity.identifier), farmer_networks)
 
-
-def left_behind() -> tuple[str, ...]:
-    """What the kernel still has of a node's making. Raises KernelError."""
-    found = [f"network resource {identifier}" for identifier in network_resource.present()]
-    if dmz.present():
-        found.append("the DMZ")
-    with Links(None) as links:
-        if links.find(BRIDGE) is not None:
-            found.append(f"the bridge {BRIDGE}")
-    return tuple(found)
+    def _tear_down(self) -> None:
+        with self._lock:
+            dmz.teardown()
 
 
 def dmz_mac(node_id: str) -> str:

@@ -1,6 +1,7 @@
 """Carries effects out and reports each outcome as one event. Decides nothing, and knows no effect by itself.
 
-The effects of one machine run one after the other, in order; those of different machines side by side.
+The effects of one machine run one after the other, in order; those of different machines side by side, and so do the
+effects that one machine wants done together.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from attrs import define, evolve, field
 
 from zosfsm.fsm.engine import Emission
-from zosfsm.fsm.lifecycle import Effect, Event
+from zosfsm.fsm.lifecycle import Effect, Event, Together
+from zosfsm.node.crash_switch import Passing, passing_by
 
 Handler = Callable[[Emission], Awaitable[Event | None]]
 Report = Callable[[str, Event], None]
@@ -43,7 +45,7 @@ class _Line:
 class Executor:
     """`questions` are the effects that only ask: once their machine has moved on, nobody wants the answer.
 
-    `on_rest` is called when a machine has nothing under way any more.
+    `on_rest` is called when a machine has nothing under way any more, `passing` before and after each effect.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Executor:
         report: Report,
         on_fault: Callable[[str, BaseException], None],
         on_rest: Callable[[], None],
+        passing: Passing = passing_by,
     ) -> None:
         self._handlers: dict[type[Effect], Handler] = {}
         self._questions = frozenset(questions)
@@ -60,6 +63,7 @@ class Executor:
         self._report = report
         self._on_fault = on_fault
         self._on_rest = on_rest
+        self._passing = passing
         self._lines: dict[str, _Line] = {}
 
     def add(self, handlers: Mapping[type[Effect], Handler], failures: Mapping[type[Effect], Failure]) -> None:
@@ -127,9 +131,15 @@ class Executor:
         self._on_rest()
 
     async def _outcome(self, emission: Emission) -> Event | None:
+        effect = emission.effect
+        if isinstance(effect, Together):
+            return await self._outcome_together(emission, effect.effects)
         try:
             handler = await self._handler(emission)
-            return await handler(emission)
+            self._passing("before", effect)
+            outcome = await handler(emission)
+            self._passing("after", effect)
+            return outcome
         except Exception as error:
             # An edge lets typed errors through only as events: anything else is a fault of ours.
             log.exception(
@@ -138,6 +148,21 @@ class Executor:
             self._on_fault(emission.machine, error)
             failure = self._failures.get(type(emission.effect))
             return failure(f"fault in the program: {type(error).__name__}: {error}") if failure else None
+
+    async def _outcome_together(self, emission: Emission, effects: tuple[Effect, ...]) -> Event | None:
+        outcomes = await asyncio.gather(*(self._outcome(evolve(emission, effect=effect)) for effect in effects))
+        failed = [
+            outcome
+            for effect, outcome in zip(effects, outcomes, strict=True)
+            if outcome is not None and self._has_failed(effect, outcome)
+        ]
+        if not failed:
+            return outcomes[-1]
+        return evolve(failed[0], reason="; ".join(outcome.reason for outcome in failed))
+
+    def _has_failed(self, effect: Effect, outcome: Event) -> bool:
+        failure = self._failures.get(type(effect))
+        return failure is not None and outcome.trigger == failure("").trigger
 
     async def _handler(self, emission: Emission) -> Handler:
         kind = type(emission.effect)

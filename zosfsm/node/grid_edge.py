@@ -28,7 +28,7 @@ from zosfsm.node.configuration import Configuration
 from zosfsm.node.executor import Failure, Handler, failing
 from zosfsm.node.intake import polled
 from zosfsm.node.inventory import inventory
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 
 if TYPE_CHECKING:
     from zosfsm.grid.resolved_names import Resolve
@@ -39,20 +39,23 @@ NO_GRID = "no grid is named: set bcdb=URL with runmode=dev on the kernel command
 class GridEdge:
     """The handlers for the effects that concern the grid.
 
-    `ports` answers the WireGuard ports in use, `resolve` the addresses of the grid's name through the uplink.
+    `ports` answers the WireGuard ports in use, `public` what is published of the public interface, `resolve` the
+    addresses of the grid's name through the uplink.
     """
 
     def __init__(
         self,
         configuration: Configuration,
-        kernel: KernelThread,
+        kernel: KernelThreads,
         ports: Callable[[], tuple[int, ...]],
+        public: Callable[[], tuple[Interface, ...]],
         version: str,
         resolve: Resolve,
     ) -> None:
         self._configuration = configuration
         self._kernel = kernel
         self._ports = ports
+        self._public = public
         self._version = version
         self._identity: Identity | None = None
         self._client = GridClient(configuration.grid_url, resolve=resolve) if configuration.grid_url else None
@@ -91,6 +94,10 @@ class GridEdge:
                 self._identity = await self._kernel.run(partial(Identity.load_or_create, path))
             return self._identity
 
+    async def node(self) -> Node:
+        """What the grid knows of this node, the farmer's wishes among it. Raises GridError."""
+        return await self._present_client().node((await self.identity()).identifier)
+
     async def close(self) -> None:
         """Gives up the connections, which an earlier uplink may have carried; new ones are made when needed."""
         if self._client is not None:
@@ -122,7 +129,7 @@ class GridEdge:
     async def _publish(self, _emission: Emission) -> Event:
         try:
             client, node_id = self._present_client(), (await self.identity()).identifier
-            interfaces = await self._kernel.run(inventory)
+            interfaces = await self._kernel.run(partial(inventory, self._public()))
             await client.publish_interfaces(node_id, interfaces)
             await client.publish_ports(node_id, self._ports())
             await client.publish_uptime(node_id, int(time.clock_gettime(time.CLOCK_BOOTTIME)))

@@ -9,12 +9,13 @@ from zosfsm.lifecycles.connectivity import BRIDGE
 from zosfsm.node.nics import nics
 
 
-def inventory() -> tuple[Interface, ...]:
-    """The machine's NICs and the bridge zos, with their addresses and gateways. Raises KernelError."""
+def inventory(public: tuple[Interface, ...]) -> tuple[Interface, ...]:
+    """The machine's NICs and the bridge zos, with their addresses and gateways, then `public`. Raises KernelError."""
     with Links() as links:
         published = {nic.name for nic in nics(links.all())} | {BRIDGE}
-    return tuple(
+    here = (
         Interface(name=found.name, addrs=found.addresses, gateway=found.gateways)
         for found in census()
         if found.name in published
     )
+    return (*here, *public)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from zosfsm.fsm.lifecycle import Event
@@ -12,7 +13,7 @@ from zosfsm.grid.documents import Interface
 from zosfsm.kernel.errors import KernelError
 from zosfsm.node.executor import Report
 from zosfsm.node.inventory import inventory
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 
 PAUSE_SECONDS = 1.0
 
@@ -20,18 +21,23 @@ log = logging.getLogger(__name__)
 
 
 class InventoryWatch:
-    """`published` answers what the grid was told; `in_background` runs a coroutine beside the loop."""
+    """`published` answers what the grid was told, `public` what it is to be told of the public interface.
+
+    `in_background` runs a coroutine beside the loop.
+    """
 
     def __init__(
         self,
-        kernel: KernelThread,
+        kernel: KernelThreads,
         report: Report,
         in_background: Callable[[Coroutine[Any, Any, None]], None],
+        public: Callable[[], tuple[Interface, ...]],
         published: Callable[[], tuple[Interface, ...]],
     ) -> None:
         self._kernel = kernel
         self._report = report
         self._in_background = in_background
+        self._public = public
         self._published = published
         self._look: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -53,7 +59,7 @@ class InventoryWatch:
         if not self._published():
             return
         try:
-            found = await self._kernel.run(inventory)
+            found = await self._kernel.run(partial(inventory, self._public()))
         except KernelError as error:
             log.warning("the census of the NICs failed", extra={"reason": str(error)})
             return

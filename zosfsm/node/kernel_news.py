@@ -17,7 +17,7 @@ from zosfsm.kernel.monitor import LinkChange, LinkMonitor
 from zosfsm.lifecycles.connectivity_data import NicsListed
 from zosfsm.lifecycles.interface_data import LinkSeen
 from zosfsm.node.executor import Report
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 from zosfsm.node.nics import LeftAlone, found_nic, is_ours, switch_on
 
 FIRST_PAUSE_SECONDS = 1.0
@@ -42,7 +42,7 @@ class KernelNews:
 
     def __init__(
         self,
-        kernel: KernelThread,
+        kernel: KernelThreads,
         report: Report,
         in_background: Callable[[Coroutine[Any, Any, None]], None],
         on_change: Callable[[], None],

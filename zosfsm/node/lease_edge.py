@@ -37,7 +37,7 @@ from zosfsm.lifecycles.lease_effects import (
 from zosfsm.lifecycles.lease_terms import Reply, Route
 from zosfsm.node import lease_installation
 from zosfsm.node.executor import Failure, Handler, Report
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 from zosfsm.node.resolver_file import ResolverFile
 
 TRIGGERS = {MessageKind.OFFER: "offer", MessageKind.ACK: "ack", MessageKind.NAK: "nak"}
@@ -54,7 +54,7 @@ class LeaseEdge:
     """
 
     def __init__(
-        self, kernel: KernelThread, report: Report, resolver_file: ResolverFile, on_address_change: Callable[[], None]
+        self, kernel: KernelThreads, report: Report, resolver_file: ResolverFile, on_address_change: Callable[[], None]
     ) -> None:
         self._kernel = kernel
         self._report = report

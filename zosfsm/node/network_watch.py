@@ -18,9 +18,10 @@ from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Event
 from zosfsm.grid.errors import GridError
 from zosfsm.kernel.errors import KernelError
-from zosfsm.kernel.network_resource import Look
+from zosfsm.kernel.network_look import Look
 from zosfsm.kernel.wireguard import PeerStatus
-from zosfsm.lifecycles.resource import NetworkSeen, WatchNetwork
+from zosfsm.lifecycles.resource import NetworkSeen
+from zosfsm.lifecycles.resource_effects import WatchNetwork
 from zosfsm.node.network_sight import NetworkSight
 from zosfsm.node.surroundings import Surroundings
 
@@ -47,6 +48,7 @@ class _Watch:
     heard: dict[str, tuple[datetime, float]] = field(factory=dict)
     has_failed: bool = False
     known: bytes = b""
+    timer: asyncio.TimerHandle | None = None
 
 
 class NetworkWatch:
@@ -59,6 +61,7 @@ class NetworkWatch:
         self._look = look
         self._surroundings = surroundings
         self._due: asyncio.Queue[_Watch] = asyncio.Queue()
+        self._resting: set[_Watch] = set()
         self._is_running = False
         self._is_shown = True
         self._random = random.Random()
@@ -71,9 +74,21 @@ class NetworkWatch:
             self._is_running = True
             self._surroundings.in_background(self._work_off())
 
+    def look_now(self) -> None:
+        """Each is looked at as soon as its turn comes, and not only when it is due."""
+        for watch in tuple(self._resting):
+            assert watch.timer is not None
+            watch.timer.cancel()
+            self._wake_up(watch)
+
     def _look_after(self, delay: timedelta, watch: _Watch) -> None:
         seconds = delay.total_seconds() * self._random.uniform(1 - JITTER, 1 + JITTER)
-        asyncio.get_running_loop().call_later(seconds, self._due.put_nowait, watch)
+        self._resting.add(watch)
+        watch.timer = asyncio.get_running_loop().call_later(seconds, self._wake_up, watch)
+
+    def _wake_up(self, watch: _Watch) -> None:
+        self._resting.discard(watch)
+        self._due.put_nowait(watch)
 
     async def _work_off(self) -> None:
         while True:

@@ -32,6 +32,7 @@ WITHOUT_ADDRESS = frozenset({"addressing", "no_address"})
 OUT_OF_USE = {
     "no_carrier": "no carrier",
     "excluded": "excluded by command line or configuration",
+    "claimed": "carries the public interface",
     "absent": "not there any more",
 }
 

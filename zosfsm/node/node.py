@@ -14,21 +14,23 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from zosfsm.fsm.engine import Emission, Engine, StepFailed
+from zosfsm.fsm.engine import Emission, Engine, Snapshot, StepFailed
 from zosfsm.fsm.lifecycle import Event, LifecycleError
 from zosfsm.fsm.machine import Delivery, Instance
 from zosfsm.kernel.errors import KernelError
 from zosfsm.lifecycles.catalogue import catalogue
 from zosfsm.lifecycles.delivery import DeliverOutcomes
+from zosfsm.lifecycles.dmz import AwaitRouter
 from zosfsm.lifecycles.lease_effects import ProbeAddress
 from zosfsm.lifecycles.path_data import AskEndpoints, ProveGateway, ResolveNames
 from zosfsm.lifecycles.polling import PollGrid
 from zosfsm.lifecycles.registration import PublishInventory, RegisterNode
 from zosfsm.node.clock import SteadyClock
 from zosfsm.node.configuration import Configuration
+from zosfsm.node.crash_switch import crashing_at, killed
 from zosfsm.node.executor import Executor
 from zosfsm.node.kernel_news import KernelNews
-from zosfsm.node.kernel_thread import Answer, KernelThread
+from zosfsm.node.kernel_threads import Answer, KernelThreads
 from zosfsm.node.late_loading import load_service
 from zosfsm.node.lease_edge import LeaseEdge
 from zosfsm.node.persistence import Persistence
@@ -36,18 +38,21 @@ from zosfsm.node.resolver_file import ResolverFile
 from zosfsm.node.router_edge import RouterEdge
 from zosfsm.node.status import StatusFile
 from zosfsm.node.status_document import SINGLETONS, Fault
+from zosfsm.node.status_pace import StatusPace
 from zosfsm.node.store import Store
 from zosfsm.node.surroundings import Surroundings
 from zosfsm.node.teardown_order import of_kind, teardown_layers
 from zosfsm.node.transition_log import told_to_log
 from zosfsm.node.trial_edge import TrialEdge
 from zosfsm.node.uplink_edge import UplinkEdge
+from zosfsm.node.workload_news import WorkloadNews
 
 if TYPE_CHECKING:
     from zosfsm.node.service import Service
 
 QUESTIONS = (
     AskEndpoints,
+    AwaitRouter,
     DeliverOutcomes,
     PollGrid,
     ProbeAddress,
@@ -59,7 +64,6 @@ QUESTIONS = (
 UPLINK_MOVES = frozenset({"adopting", "attaching", "detaching", "listing", "waiting"})
 """In these states of connectivity an earlier uplink's connections lead nowhere."""
 LOADING_PAUSE_SECONDS = 1.0
-ORPHANS_PAUSE_SECONDS = 1.0
 TEARDOWN_SECONDS = 90.0
 GRACE_SECONDS = 0.4
 
@@ -76,7 +80,7 @@ class Node:
         self._configuration = configuration
         self._store = store
         self._clock = SteadyClock()
-        self._kernel = KernelThread()
+        self._kernel = KernelThreads(1)
         self._inbox: asyncio.Queue[tuple[str, Event]] = asyncio.Queue()
         self._machines = catalogue()
         self._durable = frozenset(definition.name for definition, _ in self._machines if definition.durable)
@@ -88,10 +92,13 @@ class Node:
         is_left_alone = configuration.policy.excludes
         self._news = KernelNews(self._kernel, self._report, self._in_background, self._look_later, is_left_alone)
         self._uplink = UplinkEdge(self._kernel, self._news.carrier, is_left_alone, switched_on)
-        self._executor = Executor(QUESTIONS, self._report, self._on_fault, self._rested)
+        self._executor = Executor(
+            QUESTIONS, self._report, self._on_fault, self._rested, crashing_at(configuration.crash, killed)
+        )
         for edge in (self._leases, self._routers, TrialEdge(self._kernel), self._uplink):
             self._executor.add(edge.handlers, edge.failures)
         self._status = StatusFile(configuration, self._clock.now())
+        self._pace = StatusPace(lambda: self._status.write(self.engine, self._clock.now(), running=True), self._wake)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
         self._unwritten: Fault | None = None
@@ -99,6 +106,7 @@ class Node:
         self._loading: asyncio.Task[Service] | None = None
         self._service: Service | None = None
         self._engine: Engine | None = None
+        self._workload_news = WorkloadNews(self._report, lambda: self.engine.instances)
 
     @property
     def engine(self) -> Engine:
@@ -118,11 +126,13 @@ class Node:
                 self._report(name, Event("start", policy, reason="the node was started"))
             for name in self._resources():
                 self._report(name, Event("start", reason="the node was started again"))
+            self._workload_news.begin()
             self._in_background(self._hear_news())
-            self._in_background(self._remove_orphans_later())
+            self._in_background(self._open_door())
+            self._in_background(self._sweep_again_and_again())
             await self._loop(self._stopping.is_set)
             if then_tear_down:
-                await self._remove_orphans()
+                await (await self._served()).sweep.once()
                 await self._torn_down()
         finally:
             await self._end()
@@ -131,7 +141,7 @@ class Node:
         """Instead of `run`: removes all that the node ever made; answers what could not be removed."""
         self._begin()
         try:
-            await self._remove_orphans()
+            await (await self._served()).sweep.once()
             return await self._torn_down()
         finally:
             await self._end()
@@ -180,14 +190,22 @@ class Node:
         for complaint in self._configuration.complaints:
             log.warning("the kernel command line is not as expected", extra={"reason": complaint})
         self._engine = Engine(self._machines, self._store.seed(), self._persistence.journal, self._observed)
-        for snapshot in self._store.snapshots():
-            try:
-                self._engine.restore(snapshot)
-            except LifecycleError as error:
-                # Written by another version: the machine begins anew, and the kernel's orphans are swept up.
-                log.warning("a stored machine is not usable", extra={"reason": str(error)})
-                self._status.add_fault(Fault("stored-machine-unusable", snapshot.machine, str(error)))
+        stored = {snapshot.machine: snapshot for snapshot in self._store.snapshots()}
+        unusable = [name for name, one in stored.items() if name != "polling" and not self._restored(one)]
+        # What the grid has told of a machine that begins anew it has to tell again.
+        if not unusable and "polling" in stored:
+            self._restored(stored["polling"])
         self._loading = self._task(self._load_service())
+
+    def _restored(self, snapshot: Snapshot) -> bool:
+        """Not where another version wrote it: the machine begins anew."""
+        try:
+            self.engine.restore(snapshot)
+        except LifecycleError as error:
+            log.warning("a stored machine is not usable", extra={"reason": str(error)})
+            self._status.add_fault(Fault("stored-machine-unusable", snapshot.machine, str(error)))
+            return False
+        return True
 
     async def _end(self) -> None:
         """Within two seconds, whatever the kernel or a server makes us wait for."""
@@ -205,7 +223,8 @@ class Node:
             async with asyncio.timeout(GRACE_SECONDS):
                 await self._hang_up()
         self._persistence.commit(self.engine)
-        if not self._kernel.close(GRACE_SECONDS):
+        is_idle = self._service is None or self._service.close(GRACE_SECONDS)
+        if not self._kernel.close(GRACE_SECONDS) or not is_idle:
             log.warning("a step in the kernel did not come to its end; the next start looks at what it left")
         self._store.close()
         self._status.write(self.engine, self._clock.now(), running=False)
@@ -216,9 +235,11 @@ class Node:
             emissions = await self._round()
             if not await self._persistence.committed(self.engine, self._stopping):
                 return False
-            self._status.write(self.engine, self._clock.now(), running=True)
+            self._pace.asked()
             if self._has_left_uplink():
                 self._in_background(self._hang_up())
+            if self._service is not None:
+                self._service.follow(self._moved)
             for machine, visit in self._moved.items():
                 self._executor.moved_on(machine, visit)
             self._moved.clear()
@@ -238,9 +259,20 @@ class Node:
         surroundings = Surroundings(
             self._report, self._is_waiting, self._in_background, self._status.see, self._wake, self._clock.now
         )
-        self._service = module.Service(self._configuration, self._kernel, lambda: self.engine.instances, surroundings)
+        self._service = module.Service(
+            self._configuration,
+            self._kernel,
+            lambda: self.engine.instances,
+            surroundings,
+            self._status.take_census,
+            lambda: self._resolver_file.servers,
+        )
         self._service.offer(self._executor)
         return self._service
+
+    async def _open_door(self) -> None:
+        assert self._loading is not None
+        await (await asyncio.shield(self._loading)).open_door()
 
     async def _served(self) -> Service:
         """The service, as soon as it is loaded."""
@@ -315,6 +347,7 @@ class Node:
         self._status.count_transition()
         if delivery.taken.target is not None:
             self._moved[instance.name] = instance.visit
+            self._workload_news.moved(instance)
 
     def _on_fault(self, machine: str, error: BaseException) -> None:
         log.error("fault in the program", extra={"machine": machine, "reason": str(error)})
@@ -348,20 +381,6 @@ class Node:
         await self._uplink.listed.wait()
         await self._news.listen()
 
-    async def _remove_orphans_later(self) -> None:
-        # The way out comes first, and they have waited for long.
-        await asyncio.sleep(ORPHANS_PAUSE_SECONDS)
-        await self._remove_orphans()
-
-    async def _remove_orphans(self) -> None:
-        """What the kernel has of ours and no machine wants goes: the rest of a life that the store does not know."""
-        try:
-            found = await (await self._served()).networks()
-        except KernelError as error:
-            log.warning("the kernel's census failed", extra={"reason": str(error)})
-            return
-        # Asked for only now: what was reserved in the meantime is wanted.
-        wanted = {name.partition(":")[2] for name in self._resources()}
-        for identifier in found:
-            if identifier not in wanted:
-                self._report(f"resource:{identifier}", Event("teardown", reason="nobody wants it"))
+    async def _sweep_again_and_again(self) -> None:
+        assert self._loading is not None
+        await (await asyncio.shield(self._loading)).sweep.run()

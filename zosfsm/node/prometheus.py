@@ -30,7 +30,7 @@ class Figures:
     """What is exposed; None where it is not known (yet).
 
     `states` and `lease_expiries` are by machine, `proven` by NIC and family, `resources` by state, `warnings` by code,
-    `networks` by network resource.
+    `networks` by network resource, `orphans` by kind.
     """
 
     states: Mapping[str, str]
@@ -42,6 +42,8 @@ class Figures:
     lease_expiries: Mapping[str, datetime] = field(factory=dict)
     warnings: Mapping[str, int] = field(factory=dict)
     networks: Mapping[str, NetworkFigures] = field(factory=dict)
+    census: datetime | None = None
+    orphans: Mapping[str, int] = field(factory=dict)
 
 
 def exposition(figures: Figures) -> str:
@@ -96,6 +98,19 @@ def exposition(figures: Figures) -> str:
         (((("code", code),), count) for code, count in figures.warnings.items()),
     )
     lines += _of_networks(figures.networks)
+    if figures.census is not None:
+        lines += _metric(
+            "zosfsm_census_timestamp_seconds",
+            "gauge",
+            "When the kernel was last looked at for what nobody wants, in seconds since 1970.",
+            [((), figures.census.timestamp())],
+        )
+    lines += _metric(
+        "zosfsm_orphans_total",
+        "counter",
+        "What nobody wanted of the node's own in the kernel, since the process started, by kind.",
+        (((("kind", kind),), count) for kind, count in figures.orphans.items()),
+    )
     return "\n".join(lines) + "\n"
 
 

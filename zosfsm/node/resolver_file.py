@@ -50,6 +50,14 @@ class ResolverFile:
         self._said.clear()
         self._write()
 
+    @property
+    def servers(self) -> tuple[Address, ...]:
+        """All name servers that the sources know, in the order in which they are to be asked."""
+        said = [self._said[source].servers for source in sorted(self._said)]
+        # In turns: the C library asks no more than the first three.
+        turns = zip_longest(*said)
+        return tuple(dict.fromkeys(server for turn in turns for server in turn if server is not None))
+
     def _write(self) -> None:
         text = self._text()
         try:
@@ -66,11 +74,8 @@ class ResolverFile:
 
     def _text(self) -> str:
         said = [self._said[source] for source in sorted(self._said)]
-        # In turns: the C library asks no more than the first three.
-        turns = zip_longest(*(each.servers for each in said))
-        servers = dict.fromkeys(server for turn in turns for server in turn if server is not None)
         domains = dict.fromkeys(each.domain for each in said if each.domain)
-        lines = [f"nameserver {server}" for server in servers]
+        lines = [f"nameserver {server}" for server in self.servers]
         if domains:
             lines.append(f"search {' '.join(domains)}")
         return "".join(f"{line}\n" for line in lines)

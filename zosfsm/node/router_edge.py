@@ -17,7 +17,7 @@ from zosfsm.kernel.ipv6_addresses import AddressNews, TrialAddresses
 from zosfsm.kernel.router_advertisements import Prefix
 from zosfsm.lifecycles.path_data import SolicitRouter, StopSoliciting
 from zosfsm.node.executor import Failure, Handler, Report, failing
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 from zosfsm.node.resolver_file import ResolverFile
 from zosfsm.node.router_watch import RouterWatch
 
@@ -36,7 +36,7 @@ class RouterEdge:
 
     def __init__(
         self,
-        kernel: KernelThread,
+        kernel: KernelThreads,
         report: Report,
         resolver_file: ResolverFile,
         on_address_change: Callable[[], None],

@@ -16,7 +16,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Mapping
-from ipaddress import IPv4Network, IPv6Interface
+from ipaddress import IPv4Network, IPv6Interface, IPv6Network
 
 from zosfsm.kernel import firewall, rulesets, sysctl
 from zosfsm.kernel.errors import KernelError
@@ -136,6 +136,8 @@ def _tun() -> str:
 
 def _firewall() -> str:
     firewall.apply(rulesets.dmz([IPv4Network("192.0.2.0/24")]))
+    subnet, ula = IPv4Network("192.0.2.0/24"), IPv6Network("fd00::/64")
+    firewall.apply(rulesets.resource(lan="lan", tunnel="tunnel", subnet=subnet, ula=ula, network_range=subnet))
     return ""
 
 

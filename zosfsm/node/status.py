@@ -29,6 +29,7 @@ from zosfsm.node.status_document import (
     ONLINE,
     SINGLETONS,
     Fault,
+    census_warning,
     configuration_warnings,
     ended_entry,
     family_entry,
@@ -42,9 +43,21 @@ from zosfsm.node.status_document import (
     stopped_warning,
     unborn_entry,
     uplink_entry,
+    workload_entry,
 )
-from zosfsm.node.status_entries import SCHEMA_VERSION, FamilyEntry, MachineEntry, WarningEntry, moment, to_json
+from zosfsm.node.status_entries import (
+    SCHEMA_VERSION,
+    CensusEntry,
+    FamilyEntry,
+    MachineEntry,
+    ResourceEntry,
+    WarningEntry,
+    WorkloadEntry,
+    moment,
+    to_json,
+)
 from zosfsm.node.warning_codes import is_told_by_another
+from zosfsm.node.workload_names import workload_of
 
 __all__ = ["METRICS_NAME", "STATUS_NAME", "Fault", "StatusFile", "process_age_seconds"]
 
@@ -70,7 +83,8 @@ class _Part:
     data: Any
     machine: str
     family: FamilyEntry | None
-    resource: str
+    resource: ResourceEntry | None
+    workload: WorkloadEntry | None
     warning: WarningEntry | None
     expiry: datetime | None
     sight: NetworkSight | None
@@ -91,8 +105,8 @@ class _Part:
 
 
 @frozen(eq=False)
-class _NicText:
-    """One NIC as text, and the parts of which it was composed: its own, and those of its two paths."""
+class _Composed:
+    """A text, and the parts of which it was composed: of a NIC and its two paths, of a resource and its workloads."""
 
     parts: tuple[_Part | None, ...]
     text: str
@@ -117,7 +131,9 @@ class StatusFile:
         self._faults: dict[Fault, WarningEntry] = {}
         self._parts: dict[str, _Part] = {}
         self._sights: dict[str, NetworkSight] = {}
-        self._nics: dict[str, _NicText] = {}
+        self._census: CensusEntry | None = None
+        self._nics: dict[str, _Composed] = {}
+        self._resources: dict[str, _Composed] = {}
         self._singletons = {name: _Singleton() for name in SINGLETONS}
         self._known_beforehand = tuple(configuration_warnings(configuration))
         self._boot_seconds: float | None = None
@@ -139,6 +155,10 @@ class StatusFile:
     def see(self, machine: str, sight: NetworkSight) -> None:
         """What was seen of a network resource's peers; it is published with the next document."""
         self._sights[machine] = sight
+
+    def take_census(self, census: CensusEntry) -> None:
+        """What the last census found; it is published with the next document."""
+        self._census = census
 
     def count_transition(self) -> None:
         """One more for `zosfsm_transitions_total`."""
@@ -167,16 +187,38 @@ class StatusFile:
             self._parts = {name: part for name, part in self._parts.items() if name in engine.instances}
             self._sights = {name: sight for name, sight in self._sights.items() if name in engine.instances}
         self._nics = {name: self._nic(name) for name in sorted(self._parts) if name.startswith("interface:")}
+        workloads = self._workloads()
+        self._resources = {
+            name: self._resource(name, workloads.get(name, ()))
+            for name in sorted(self._parts)
+            if name.startswith("resource:")
+        }
         for name, singleton in self._singletons.items():
             self._refresh_singleton(name, singleton, engine, now)
 
-    def _nic(self, name: str) -> _NicText:
+    def _resource(self, name: str, workloads: tuple[_Part, ...]) -> _Composed:
+        parts, known = (self._parts[name], *workloads), self._resources.get(name)
+        if known is not None and known.parts == parts:
+            return known
+        entry = parts[0].resource
+        assert entry is not None
+        within = tuple(part.workload for part in workloads if part.workload is not None)
+        return _Composed(parts, to_json(evolve(entry, workloads=within)))
+
+    def _workloads(self) -> dict[str, tuple[_Part, ...]]:
+        """The workloads of each network resource, by its name."""
+        found: dict[str, list[_Part]] = {}
+        for name in sorted(name for name in self._parts if name.startswith("workload:")):
+            found.setdefault(f"resource:{workload_of(name)[0]}", []).append(self._parts[name])
+        return {name: tuple(parts) for name, parts in found.items()}
+
+    def _nic(self, name: str) -> _Composed:
         key, known = name.partition(":")[2], self._nics.get(name)
         part, ipv4, ipv6 = self._parts[name], *(self._parts.get(f"path:{key}/{family.value}") for family in Family)
         if known is not None and known.parts == (part, ipv4, ipv6):
             return known
         families = (ipv4.family if ipv4 else None, ipv6.family if ipv6 else None)
-        return _NicText((part, ipv4, ipv6), to_json(interface_entry(part.instance, *families)))
+        return _Composed((part, ipv4, ipv6), to_json(interface_entry(part.instance, *families)))
 
     def _refresh_singleton(self, name: str, singleton: _Singleton, engine: Engine, now: datetime) -> None:
         if name in engine.instances:
@@ -216,8 +258,9 @@ class StatusFile:
                 f'  "machines": {_block("{}", machines)}',
                 f'  "interfaces": {_block("[]", [nic.text for nic in self._nics.values()])}',
                 f'  "uplink": {to_json(uplink_entry(engine.instances))}',
-                f'  "resources": {_block("[]", [part.resource for part in parts if part.resource])}',
+                f'  "resources": {_block("[]", [resource.text for resource in self._resources.values()])}',
                 f'  "warnings": {_block("[]", [to_json(warning) for warning in warnings])}',
+                f'  "census": {to_json(self._census)}',
             )
         )
 
@@ -226,6 +269,8 @@ class StatusFile:
             yield stopped_warning(now)
         yield from self._known_beforehand
         yield from self._faults.values()
+        if self._census is not None and self._census.fault:
+            yield census_warning(self._census)
         told = {name: warning for name in sorted(self._parts) if (warning := self._parts[name].warning) is not None}
         codes = {name: warning.code for name, warning in told.items()}
         for name, warning in told.items():
@@ -249,6 +294,8 @@ class StatusFile:
             },
             lease_expiries={name: part.expiry for name, part in sorted(self._parts.items()) if part.expiry},
             warnings=Counter(warning.code for warning in warnings),
+            census=self._census.at if self._census else None,
+            orphans=self._census.orphans if self._census else {},
             networks={
                 name.partition(":")[2]: part.figures for name, part in sorted(self._parts.items()) if part.figures
             },
@@ -279,7 +326,6 @@ def process_age_seconds() -> float:
 
 def _part(instance: Instance, engine: Engine, before: _Part | None, sight: NetworkSight | None) -> _Part:
     definition = engine.runner(instance.name).definition
-    resource = resource_entry(instance, sight)
     family = family_entry(instance)
     return _Part(
         instance=instance,
@@ -291,7 +337,8 @@ def _part(instance: Instance, engine: Engine, before: _Part | None, sight: Netwo
         data=instance.data,
         machine=_keyed(instance.name, machine_entry(instance, definition)),
         family=family,
-        resource=to_json(resource) if resource else "",
+        resource=resource_entry(instance, sight),
+        workload=workload_entry(instance),
         warning=_lasting(machine_warning(instance) or silent_peers_warning(instance, sight), family, before),
         expiry=lease_expiry(instance),
         sight=sight,

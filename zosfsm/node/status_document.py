@@ -15,13 +15,17 @@ from zosfsm.lifecycles.interface_data import InterfaceData
 from zosfsm.lifecycles.lease_data import LeaseData
 from zosfsm.lifecycles.path_data import PathData, PathStanding
 from zosfsm.lifecycles.path_evidence import gateway_of, name_servers_of, source_of
+from zosfsm.lifecycles.public_data import PublicData
+from zosfsm.lifecycles.public_rules import told
 from zosfsm.lifecycles.registration import RegistrationData
 from zosfsm.lifecycles.resource import ResourceData
 from zosfsm.lifecycles.uplink_policy import Family
+from zosfsm.lifecycles.workload_data import WorkloadData
 from zosfsm.node.configuration import Configuration
 from zosfsm.node.network_sight import NetworkSight
 from zosfsm.node.peer_status import peer_entries
 from zosfsm.node.status_entries import (
+    CensusEntry,
     FamilyEntry,
     InterfaceEntry,
     LeaseEntry,
@@ -30,14 +34,16 @@ from zosfsm.node.status_entries import (
     RouterEntry,
     UplinkEntry,
     WarningEntry,
+    WorkloadEntry,
 )
 from zosfsm.node.warning_codes import CODES, code_of, sentence
+from zosfsm.node.workload_names import workload_of
 
-SINGLETONS = ("connectivity", "registration", "polling", "delivery", "dmz")
+SINGLETONS = ("connectivity", "registration", "polling", "delivery", "public", "dmz")
 ONLINE = "online"
 UPLINK_IN_PLACE = frozenset({"checking", "online", "degraded"})
 FAULTY = (PathStanding.LIMITED, PathStanding.FAILED)
-BACKED_OFF = frozenset({"failed", "damaged", "declining", "backing_off"})
+BACKED_OFF = frozenset({"failed", "damaged", "declining", "backing_off", "undo_blocked", "leave_blocked"})
 UNTRIED = frozenset({"idle", "ended"})
 
 
@@ -125,9 +131,24 @@ def resource_entry(instance: Instance, sight: NetworkSight | None) -> ResourceEn
         port=data.place.listen_port if data.place else None,
         dmz_address=data.place.dmz_address if data.place else None,
         since=instance.since,
+        built=data.built,
         expiry=facts.expiry if facts else None,
         seen=sight.at if sight else None,
         peers=peer_entries(data, sight),
+        reason=_evidence(instance),
+    )
+
+
+def workload_entry(instance: Instance) -> WorkloadEntry | None:
+    """What is in a network resource; None for any other machine."""
+    data = instance.data
+    if not isinstance(data, WorkloadData):
+        return None
+    return WorkloadEntry(
+        name=workload_of(instance.name)[1] or None,
+        state=instance.state,
+        addresses=(data.place.address, data.place.ula) if data.place else (),
+        since=instance.since,
         reason=_evidence(instance),
     )
 
@@ -224,6 +245,11 @@ def fault_warning(fault: Fault) -> WarningEntry:
     return WarningEntry(fault.code, sentence(fault.machine, fault.sentence, CODES[fault.code]), fault.machine)
 
 
+def census_warning(census: CensusEntry) -> WarningEntry:
+    """A census that could not be taken."""
+    return WarningEntry("census-incomplete", sentence("", census.fault, CODES["census-incomplete"]), None, census.at)
+
+
 def stopped_warning(now: datetime) -> WarningEntry:
     """The node's last word."""
     return WarningEntry("stopped", sentence("", "", CODES["stopped"]), None, now)
@@ -248,6 +274,10 @@ def _evidence(instance: Instance) -> str:
 def _reason(instance: Instance) -> str:
     """Of those that back off from a fault, the fault itself."""
     data = instance.data
-    if isinstance(data, ResourceData | LeaseData) and data.fault and instance.state in BACKED_OFF:
+    if isinstance(data, ResourceData | LeaseData | WorkloadData) and data.fault and instance.state in BACKED_OFF:
         return data.fault
+    if isinstance(data, PublicData) and instance.state == "refused":
+        return data.refusal
+    if isinstance(data, PublicData) and data.standing is not None and instance.state == "applied":
+        return told(data.standing.wish)
     return instance.reason

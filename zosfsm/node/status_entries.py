@@ -128,10 +128,22 @@ class PeerEntry:
 
 
 @frozen
+class WorkloadEntry:
+    """What is in a network resource: a container, or a virtual machine's tap (`name` None). No address: not yet."""
+
+    name: str | None
+    state: str
+    addresses: tuple[Interface, ...]
+    since: datetime
+    reason: str
+
+
+@frozen
 class ResourceEntry:
     """One network resource. What its reservation says is None where there is none (an orphan being removed).
 
-    `seen` is when its peers were looked at last; None: not yet.
+    `since` is for the state; `built` is when it was first up, None: not yet. `seen` is when its peers were looked at
+    last; None: not yet.
     """
 
     id: str
@@ -144,10 +156,12 @@ class ResourceEntry:
     port: int | None
     dmz_address: IPv4Address | None
     since: datetime
+    built: datetime | None
     expiry: datetime | None
     seen: datetime | None
     peers: tuple[PeerEntry, ...]
     reason: str
+    workloads: tuple[WorkloadEntry, ...] = ()
 
 
 @frozen
@@ -158,6 +172,18 @@ class WarningEntry:
     sentence: str
     machine: str | None = None
     since: datetime | None = None
+
+
+@frozen
+class CensusEntry:
+    """The last census of what is the node's in the kernel, and how many of each kind nobody wanted since the start.
+
+    `fault` is why it is not complete; "" where it is.
+    """
+
+    at: datetime
+    orphans: Mapping[str, int]
+    fault: str
 
 
 @frozen
@@ -175,6 +201,7 @@ class Status:
     uplink: UplinkEntry | None = None
     resources: tuple[ResourceEntry, ...] = ()
     warnings: tuple[WarningEntry, ...] = field(factory=tuple)
+    census: CensusEntry | None = None
 
 
 class StatusMalformed(Exception):

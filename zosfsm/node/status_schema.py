@@ -155,6 +155,17 @@ _PEER = _object(
     },
 )
 
+_WORKLOAD = _object(
+    "What is in a network resource: a container, or a virtual machine's tap.",
+    {
+        "name": _told(_TEXT_OR_NULL, "null: the tap"),
+        "state": _TEXT,
+        "addresses": {"type": "array", "items": _TEXT, "description": "with their prefix lengths; empty: none yet"},
+        "since": _MOMENT,
+        "reason": _TEXT,
+    },
+)
+
 _RESOURCE = _object(
     "A network resource. What its reservation says is null where an orphan is being removed.",
     {
@@ -167,11 +178,26 @@ _RESOURCE = _object(
         "range": _told(_or_null(_PREFIXED), "of the whole network"),
         "port": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535, "description": "WireGuard's, UDP"},
         "dmz_address": _or_null(_ADDRESS),
-        "since": _MOMENT,
+        "since": _told(_MOMENT, "when it came into its state"),
+        "built": _told(_or_null(_MOMENT), "when it was first up; null: it never was"),
         "expiry": _or_null(_MOMENT),
         "seen": _told(_or_null(_MOMENT), "when the peers were looked at last"),
         "peers": {"type": "array", "items": {"$ref": "#/$defs/peer"}},
         "reason": _TEXT,
+        "workloads": {"type": "array", "items": {"$ref": "#/$defs/workload"}},
+    },
+)
+
+_CENSUS = _object(
+    "The last census of what is the node's in the kernel.",
+    {
+        "at": _MOMENT,
+        "orphans": {
+            "type": "object",
+            "description": "how many of each kind nobody wanted, since the process started: namespace, link, ...",
+            "additionalProperties": _COUNT,
+        },
+        "fault": _told(_TEXT, "why it is not complete; empty where it is"),
     },
 )
 
@@ -213,6 +239,7 @@ SCHEMA: Schema = {
             "uplink": _perhaps("uplink", "null: no NIC carries the node"),
             "resources": {"type": "array", "items": {"$ref": "#/$defs/resource"}},
             "warnings": {"type": "array", "items": {"$ref": "#/$defs/warning"}},
+            "census": _perhaps("census", "null: it has not been taken yet"),
         },
     ),
     "$defs": {
@@ -225,6 +252,8 @@ SCHEMA: Schema = {
         "router": _ROUTER,
         "resource": _RESOURCE,
         "peer": _PEER,
+        "workload": _WORKLOAD,
         "warning": _WARNING,
+        "census": _CENSUS,
     },
 }

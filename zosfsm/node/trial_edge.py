@@ -17,7 +17,7 @@ from zosfsm.kernel.gateway import GatewaySilent, gateway_answers, neighbour_answ
 from zosfsm.lifecycles.path_data import ClearTrial, ConfigureTrial, GatewayFound, ProveGateway
 from zosfsm.node import lease_installation
 from zosfsm.node.executor import Failure, Handler, failing
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 
 GATEWAY_ATTEMPTS = 5
 GATEWAY_INTERVAL_SECONDS = 0.3
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 class TrialEdge:
     """The handlers for the effects of states/path.toml that concern a link and its gateway."""
 
-    def __init__(self, kernel: KernelThread) -> None:
+    def __init__(self, kernel: KernelThreads) -> None:
         self._kernel = kernel
 
     @property

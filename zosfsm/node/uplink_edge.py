@@ -22,7 +22,7 @@ from zosfsm.lifecycles.connectivity_data import (
 from zosfsm.lifecycles.interface_data import MakeVlan, RemoveVlan, VlanMade
 from zosfsm.lifecycles.uplink_policy import BRIDGE, UplinkPolicy
 from zosfsm.node.executor import Failure, Handler, failing
-from zosfsm.node.kernel_thread import KernelThread
+from zosfsm.node.kernel_threads import KernelThreads
 from zosfsm.node.nics import LeftAlone
 from zosfsm.node.uplink_installation import attach, detach, listed_nics, remove, sweep, uplink_fault
 
@@ -41,7 +41,7 @@ class UplinkEdge:
 
     def __init__(
         self,
-        kernel: KernelThread,
+        kernel: KernelThreads,
         heard_carrier: Callable[[str], bool | None],
         is_left_alone: LeftAlone,
         switched_on: tuple[str, ...] = (),

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv6Interface
 
-from zosfsm.kernel import firewall, ipv6_settings, rulesets
+from zosfsm.kernel import firewall, ipv6_settings, namespaces, rulesets
 from zosfsm.kernel.errors import KernelError
 from zosfsm.kernel.links import Link, Links
 from zosfsm.kernel.vlan import VlanLinks, is_vlan_link_of, vlan_link_name
 from zosfsm.lifecycles.connectivity_data import Nic, NicsListed, Uplink
 from zosfsm.lifecycles.lease_terms import Lease
+from zosfsm.lifecycles.public_data import NAMESPACE as PUBLIC_NAMESPACE
 from zosfsm.node import lease_installation
 from zosfsm.node.nics import LeftAlone, nics, switch_on_all
 
@@ -54,6 +55,7 @@ def attach(bridge: str, uplink: Uplink) -> None:
             # A bridge with no NIC in it would ask for routers in vain, and ask again only after seconds.
             ipv6_settings.end(bridge)
         _release(links, bridge, present, uplink.link)
+        _release_public(uplink.link)
         _clean(links, uplink)
         links.ensure_bridge(bridge, uplink.mac)
         if uplink.vlan is None:
@@ -129,8 +131,27 @@ def _give_back(links: VlanLinks, nic: Link, switch_off: tuple[str, ...]) -> None
 
 def _sweep(links: VlanLinks, nic: Link) -> None:
     for vlan in links.made_vlans(nic):
-        links.delete(vlan)
+        # Of what an earlier life made, the public interface goes on.
+        if not _carries_public(vlan):
+            links.delete(vlan)
     lease_installation.clear_trials(nic.name)
+
+
+def _release_public(link: str) -> None:
+    """What carries the public interface can be no bridge's port; it comes back by way of the bridge."""
+    if _carries_public(link):
+        from zosfsm.kernel import public_namespace
+
+        public_namespace.release(link)
+
+
+def _carries_public(link: str) -> bool:
+    if not namespaces.exists(PUBLIC_NAMESPACE):
+        # Most nodes have none, and need not load what it takes on their way to the grid.
+        return False
+    from zosfsm.kernel import public_namespace
+
+    return public_namespace.is_over(link)
 
 
 def _clean(links: Links, uplink: Uplink) -> None:

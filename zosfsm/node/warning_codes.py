@@ -75,6 +75,12 @@ _ALL = (
     WarningCode("no-grid-named", "The node was not told where the grid is.", "set ZOS_BCDB_URL or grid_url"),
     WarningCode("command-line", "The kernel command line says something that could not be used.", "correct it"),
     WarningCode("dmz-down", "Users' networks have no way to the internet; their meshes work."),
+    WarningCode(
+        "public-refused",
+        "The farmer's last configuration of the public interface was refused; if there was one before, it stays.",
+        "configure it anew with `zosfsm node public`",
+    ),
+    WarningCode("public-damaged", "The public interface is not as configured; the repair is tried again."),
     WarningCode("resource-failed", "A network resource could not be built; its user was told why."),
     WarningCode("resource-damaged", "A network resource is not as it was reserved; the repair is tried again."),
     WarningCode(
@@ -84,6 +90,9 @@ _ALL = (
     ),
     WarningCode("rollback-blocked", "What a failed build left is not all removed; it is tried again."),
     WarningCode("teardown-blocked", "A network resource is not all removed; it is tried again."),
+    WarningCode("workload-damaged", "A workload is not as it was joined to its network; the repair is tried again."),
+    WarningCode("workload-blocked", "A workload that left, or was not joined, is not all removed; it is tried again."),
+    WarningCode("census-incomplete", "Not all that nobody wants in the kernel was found or removed."),
     WarningCode("program-fault", "The program has a fault; the machine stayed as it was.", "report it"),
     WarningCode(
         "stored-machine-unusable", "A machine stored by an earlier start cannot be used; it began anew.", "report it"
@@ -126,10 +135,15 @@ BY_STATE: Mapping[tuple[str, str], str] = {
     ("polling", "backing_off"): "grid-unreachable",
     ("delivery", "backing_off"): "results-waiting",
     ("dmz", "backing_off"): "dmz-down",
+    ("public", "refused"): "public-refused",
+    ("public", "damaged"): "public-damaged",
     ("resource", "failed"): "resource-failed",
     ("resource", "damaged"): "resource-damaged",
     ("resource", "rollback_blocked"): "rollback-blocked",
     ("resource", "teardown_blocked"): "teardown-blocked",
+    ("workload", "damaged"): "workload-damaged",
+    ("workload", "undo_blocked"): "workload-blocked",
+    ("workload", "leave_blocked"): "workload-blocked",
 }
 # Failures that are the sum of others', each of which has its own warning.
 SUMS = frozenset({("interface", "limited"), ("interface", "unusable")})

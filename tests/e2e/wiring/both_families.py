@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.e2e.wiring.findings import Found, Online
+from tests.e2e.wiring.findings import Found, Online, UsersDoNotReach, UsersReach
 from tests.e2e.wiring.happenings import GatewayDies, RouterAdvertises, RouterResigns
 from tests.e2e.wiring.networks import Dnsmasq, Lan
 from tests.e2e.wiring.places import GRID_BY_IPV6
@@ -16,8 +16,15 @@ BOTH_FAMILIES = (
         story=(
             Online("eth0", families="ipv6"),
             Found(situation="IPv6 only", state="path:eth0/ipv6 proven", why=online("eth0", "ipv6")),
+            UsersReach("ipv6"),
+            UsersDoNotReach("eth0"),
         ),
-        states={"connectivity": TO_ONLINE, "lease:eth0": "selecting"},
+        states={
+            "connectivity": TO_ONLINE,
+            "lease:eth0": "selecting",
+            "dmz": "absent building routing securing ready",
+            "lease:ndmz": "",
+        },
     ),
     Wiring(
         name="IPv6 only, by the command line, the grid by its address",
@@ -46,14 +53,18 @@ BOTH_FAMILIES = (
         story=(
             Online("eth0", families="ipv4 ipv6"),
             Found(situation="both families", state="path:eth0/ipv6 proven", why=online("eth0", "ipv4 ipv6")),
+            UsersReach("ipv4 ipv6"),
+            UsersDoNotReach("eth0"),
             RouterResigns("eth0"),
             Found(
                 state="path:eth0/ipv6 no_route",
                 why=online("eth0") + " IPv6 does not lead to the grid: {any}",
             ),
             Online("eth0"),
+            UsersReach("ipv4"),
             RouterAdvertises("eth0"),
             Online("eth0", families="ipv4 ipv6", says=online("eth0", "ipv4 ipv6")),
+            UsersReach("ipv4 ipv6"),
         ),
         states={"connectivity": TO_ONLINE},
     ),
@@ -63,6 +74,7 @@ BOTH_FAMILIES = (
         uplink='recheck = "1 s"',
         story=(
             Online("eth0", families="ipv4 ipv6", says=online("eth0", "ipv4 ipv6")),
+            UsersReach("ipv4 ipv6"),
             GatewayDies("eth0", "arp, ip"),
             Found(
                 situation="one family fails",
@@ -72,6 +84,7 @@ BOTH_FAMILIES = (
                 "leased {address} but 192.0.2.1 does not answer ARP.",
             ),
             Online("eth0", families="ipv6"),
+            UsersReach("ipv6"),
         ),
         states={"connectivity": TO_ONLINE},
     ),

@@ -6,7 +6,7 @@ from attrs import frozen
 
 from tests.e2e.wiring.node import Node
 from tests.e2e.wiring.patterns import says
-from tests.e2e.wiring.places import place_of
+from tests.e2e.wiring.places import GRID_IPV4, GRID_IPV6, place_of
 from tests.e2e.wiring.scene import Scene, Step
 
 
@@ -101,3 +101,48 @@ class In(Step):
 
     def play(self, scene: Scene) -> None:
         scene.until(self, lambda: scene.node.state(self.machine) in self.states.split())
+
+
+_USER = """
+ip link show br-ndmz >/dev/null || exit 1
+ip netns exec user true 2>/dev/null && exit 0
+ip netns add user && ip link add public link br-ndmz netns user type macvlan mode private
+ip -n user link set public up && ip -n user address add 100.127.77.77/16 dev public
+ip -n user address add fd00::77/64 dev public nodad && ip -n user route add default via 100.127.0.1
+ip -n user route add default via fe80::1 dev public
+"""
+
+
+@frozen
+class UsersReach(Step):
+    """The DMZ is ready, and users' networks reach the internet by these families (as `ipv4 ipv6`) and by no other."""
+
+    families: str
+
+    def play(self, scene: Scene) -> None:
+        scene.until(self, lambda: scene.node.state("dmz") == "ready" and scene.ground.machine.succeeds(_USER))
+        scene.until(self, lambda: self._reached(scene) == set(self.families.split()))
+
+    @staticmethod
+    def _reached(scene: Scene) -> set[str]:
+        ways = {"ipv4": GRID_IPV4, "ipv6": GRID_IPV6}
+        return {family for family, address in ways.items() if scene.ground.machine.succeeds(_pinged("user", address))}
+
+
+@frozen
+class UsersDoNotReach(Step):
+    """Whom the DMZ reaches and users' networks do not: the node, and the router behind this NIC."""
+
+    nic: str
+
+    def play(self, scene: Scene) -> None:
+        place, node = place_of(self.nic), scene.node
+        targets = [str(place.router), str(place.router_ipv6), *(each.split("/")[0] for each in node.addresses("zos"))]
+        there = [target for target in targets if scene.ground.machine.succeeds(_pinged("ndmz", target))]
+        assert there, f"the DMZ reaches none of {targets}\n{scene.told()}"
+        for target in targets:
+            assert not scene.ground.machine.succeeds(_pinged("user", target)), f"users reach {target}\n{scene.told()}"
+
+
+def _pinged(namespace: str, address: object) -> str:
+    return f"ip netns exec {namespace} ping -q -c 1 -W 0.5 {address}"

@@ -1,10 +1,11 @@
-"""The one thread in which the node talks to the kernel's configuration interfaces, so that nothing there overlaps."""
+"""The threads in which the node talks to the kernel's configuration interfaces, beside its loop."""
 
 from __future__ import annotations
 
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -13,24 +14,27 @@ from typing import Any, TypeVar
 Answer = TypeVar("Answer")
 
 
-class KernelThread:
-    """Runs blocking kernel work in order, beside the loop, in a thread that may enter namespaces.
+class KernelThreads:
+    """Runs blocking kernel work, begun in order, in `count` threads that may enter namespaces.
 
-    A daemon thread: a kernel that never answers can hold up the work, but not the end of the process.
+    In one thread nothing overlaps. More of them are for work on things that have nothing to do with each other: the
+    kernel is mostly waited for. Daemon threads: a kernel that never answers can hold up the work, but not the end of
+    the process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, count: int) -> None:
+        self._count = count
         self._waiting: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._closed = False
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
         """What `work` returns or raises, once it was its turn. Whoever gives up before that spares it the start."""
         if self._closed:
-            raise RuntimeError("expected work while the kernel thread runs, found it closed")
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work_off, name="kernel", daemon=True)
-            self._thread.start()
+            raise RuntimeError("expected work while the kernel threads run, found them closed")
+        if len(self._threads) < self._count:
+            self._threads.append(threading.Thread(target=self._work_off, name="kernel", daemon=True))
+            self._threads[-1].start()
         answer: Future[Answer] = Future()
         self._waiting.put(partial(_done, work, answer))
         return await asyncio.wrap_future(answer)
@@ -38,11 +42,12 @@ class KernelThread:
     def close(self, grace_seconds: float) -> bool:
         """Takes no more and waits so long for what is under way; says whether that came to its end."""
         self._closed = True
-        if self._thread is None:
-            return True
-        self._waiting.put(None)
-        self._thread.join(grace_seconds)
-        return not self._thread.is_alive()
+        for _ in self._threads:
+            self._waiting.put(None)
+        until = time.monotonic() + grace_seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _work_off(self) -> None:
         while (work := self._waiting.get()) is not None:
