@@ -14,28 +14,17 @@ from tests.sim.guests import Guests
 from tests.sim.wire import Answer
 from zosfsm.fsm.engine import Emission
 from zosfsm.fsm.lifecycle import Effect, Event
-from zosfsm.lifecycles.delivery import Delivered, DeliverOutcomes
+from zosfsm.lifecycles.delivery import Delivered
 from zosfsm.lifecycles.dmz import DmzBuilt
 from zosfsm.lifecycles.lease_data import SocketFailed
-from zosfsm.lifecycles.lease_effects import ProbeAddress
-from zosfsm.lifecycles.path_data import AskEndpoints, ProveGateway, ResolveNames
-from zosfsm.lifecycles.polling import Polled, PollGrid
+from zosfsm.lifecycles.polling import Polled
 from zosfsm.lifecycles.public_data import FollowPublic
-from zosfsm.lifecycles.registration import Identified, PublishInventory, RegisterNode
+from zosfsm.lifecycles.registration import Identified
 from zosfsm.lifecycles.resource import NetworkFacts, NetworkSeen, Place
 from zosfsm.lifecycles.resource_effects import WatchNetwork
 from zosfsm.lifecycles.workload_data import WatchWorkload
+from zosfsm.node.node import QUESTIONS
 
-QUESTIONS = (
-    AskEndpoints,
-    DeliverOutcomes,
-    PollGrid,
-    ProbeAddress,
-    ProveGateway,
-    PublishInventory,
-    RegisterNode,
-    ResolveNames,
-)
 LONG_POLL = timedelta(seconds=20)
 POLL_LOOKS = timedelta(seconds=1)
 LOOKED_AT_ONCE = timedelta(seconds=0.1)
