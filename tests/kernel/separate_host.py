@@ -58,13 +58,13 @@ class SeparateHost:
         return bool(self.run(run_shell, command)[0])
 
     def close(self) -> None:
-        """End every process in the host's network namespace, then the child: nothing it started outlives the test."""
+        """End every process of the host, whatever network namespace it is in, then the child: nothing outlives the test."""
         if not self._process.is_alive():
             return
-        own = Path(f"/proc/{self.pid}/ns/net").stat().st_ino
+        own = Path(f"/proc/{self.pid}/ns/mnt").stat().st_ino
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
-                if entry.name.isdigit() and int(entry.name) != self.pid and (entry / "ns/net").stat().st_ino == own:
+                if entry.name.isdigit() and int(entry.name) != self.pid and (entry / "ns/mnt").stat().st_ino == own:
                     os.kill(int(entry.name), signal.SIGKILL)
         self._process.kill()
         self._process.join()
