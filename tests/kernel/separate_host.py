@@ -58,7 +58,7 @@ class SeparateHost:
         return bool(self.run(run_shell, command)[0])
 
     def close(self) -> None:
-        """End every process of the host, whatever network namespace it is in, then the child: nothing outlives the test."""
+        """End every process of the host, in whatever network namespace, then the child: nothing outlives the test."""
         if not self._process.is_alive():
             return
         own = Path(f"/proc/{self.pid}/ns/mnt").stat().st_ino
